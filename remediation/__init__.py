@@ -1,0 +1,1 @@
+"""Remediation: preview, approve, run, verify. Nothing here decides what is wrong."""

@@ -1,0 +1,12 @@
+"""The floor: the types and ports that every stage speaks. Standard library only.
+
+Times are Unix seconds (float, UTC) everywhere inside; RFC 3339 appears only at the edges.
+
+    signals    what is measured: Sample (a number), Event (an ECS document), Batch
+    slos       the promise: SloRow (one row of the matrix), SloStatus (its judgement)
+    incidents  what is wrong: Finding, Incident
+    actions    what is done about it: Action, Preview, Approval, Run, Verification
+    ports      Protocols of the stores, collectors, detectors and the runner
+    times      RFC 3339, durations and calendar months
+    errors     the error tree
+"""

@@ -1,0 +1,74 @@
+"""What is wrong: findings and the incidents that they become."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class IncidentState(StrEnum):
+    """open -> acknowledged -> resolved; a resolved one may reopen."""
+
+    OPEN = "open"
+    ACKNOWLEDGED = "acknowledged"
+    RESOLVED = "resolved"
+
+
+class Severity(StrEnum):
+    """`page` wakes a person, `ticket` waits for the morning."""
+
+    PAGE = "page"
+    TICKET = "ticket"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that one source noticed. (source, fingerprint) names its episode, so that five
+    deliveries of one alert are one finding."""
+
+    source: str
+    fingerprint: str
+    registry: str
+    slo: str | None
+    title: str
+    reason: str
+    at: float
+    severity: Severity = Severity.PAGE
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineEntry:
+    """One line of an incident's story."""
+
+    at: float
+    actor: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Impact:
+    """Who felt it: failed requests of real clients, distinct repositories, distinct client addresses."""
+
+    failed_pulls: int = 0
+    repositories: int = 0
+    clients: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """One trouble of one registry. `version` counts the changes (compare-and-set)."""
+
+    id: str
+    state: IncidentState
+    severity: Severity
+    registry: str
+    slo: str | None
+    title: str
+    explanation: str
+    opened_at: float
+    impact: Impact = Impact()
+    acknowledged_by: str | None = None
+    resolved_at: float | None = None
+    causes: tuple[str, ...] = ()
+    findings: tuple[str, ...] = ()
+    actions: tuple[str, ...] = ()
+    timeline: tuple[TimelineEntry, ...] = field(default=())
+    version: int = 0

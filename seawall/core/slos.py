@@ -1,0 +1,89 @@
+"""The promise: a row of the SLO matrix and its judgement."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class SloType(StrEnum):
+    """How a row is computed from its signal."""
+
+    LATENCY = "latency"  # quantile over pooled raw requests
+    LEVEL = "level"  # latest value of a gauge
+    COUNT = "count"  # events of a kind in the window
+    TIME_SLICES = "time_slices"  # bad minutes in the window (OpenSLO Timeslices)
+
+
+class Status(StrEnum):
+    """A row's state. Missing data is unknown, never ok."""
+
+    OK = "ok"
+    AT_RISK = "at_risk"
+    BREACHED = "breached"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """The promise is kept while `value op threshold` holds; op is one of < <= > >=."""
+
+    op: str
+    value: float
+
+    def holds(self, value: float) -> bool:
+        """True if `value` keeps the promise."""
+        match self.op:
+            case "<=":
+                return value <= self.value
+            case "<":
+                return value < self.value
+            case ">=":
+                return value >= self.value
+            case ">":
+                return value > self.value
+            case _:
+                raise ValueError(f"operator {self.op!r} is not one of < <= > >=")
+
+
+@dataclass(frozen=True, slots=True)
+class SloRow:
+    """One row. `window` is seconds (rolling), or None for the calendar month (UTC).
+
+    `indicator` is the span in seconds of the fresh samples that tell whether it hurts now.
+    """
+
+    name: str
+    title: str
+    type: SloType
+    signal: str
+    objective: Objective
+    unit: str
+    alert: str
+    window: float | None
+    indicator: float
+    quantile: float = 0.99
+    minimum_samples: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class SloStatus:
+    """A row judged for one registry at one moment.
+
+    `status` judges the window; `indicator_ok` judges fresh samples (None = not known);
+    `since` is the moment (Unix seconds) from which the indicator has been bad.
+    """
+
+    name: str
+    registry: str
+    status: Status
+    indicator_ok: bool | None
+    value: float | None
+    unit: str
+    threshold: float
+    window: tuple[float, float]
+    samples: int
+    budget_remaining_ratio: float | None
+    burn_rate: float | None
+    breach_probability: float | None
+    reason: str
+    at: float
+    since: float | None = None
