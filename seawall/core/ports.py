@@ -135,7 +135,7 @@ class RecordStore(Protocol):
         ...
 
     def save_incident(
-        self, incident: Incident, actor: str, event: str, detail: Mapping[str, Any]
+        self, incident: Incident, actor: str, event: str, detail: Mapping[str, Any], at: float
     ) -> Incident:
         """Compare-and-set on `version`, with an audit entry. Conflict if somebody was first."""
         ...

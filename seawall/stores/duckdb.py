@@ -1,0 +1,295 @@
+"""Samples and events in DuckDB, the embedded default. Scheme: duckdb.
+
+The open day lives in one database file; a closed day becomes a Parquet file beside it, so that
+retention deletes files and a backup copies them. One process owns the folder. Memory and threads
+are bounded. Rows are deduplicated by an anti-join over the batch's own time span instead of an
+index: an index over millions of rows would not fit the memory bound.
+"""
+
+import json
+import threading
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+
+from seawall.core.errors import StoreUnavailable
+from seawall.core.ports import Quantile, Slice
+from seawall.core.signals import Event, Labels, Sample
+from seawall.stores.event_columns import COLUMNS as EVENT_COLUMNS
+from seawall.stores.event_columns import columns_of
+
+SCHEMES = ("duckdb",)
+DAY = 86400
+_SAMPLE_COLUMNS = {
+    "registry": "VARCHAR", "signal": "VARCHAR", "labels": "VARCHAR", "ts": "DOUBLE", "value": "DOUBLE",
+}  # fmt: skip
+_TABLES = {"samples": _SAMPLE_COLUMNS, "events": EVENT_COLUMNS}
+_SAME = {
+    "samples": "o.registry = i.registry AND o.signal = i.signal AND o.labels = i.labels AND o.ts = i.ts",
+    "events": "o.id = i.id",
+}
+
+
+class DuckDatabase:
+    """One database file with its Parquet days; `lock` serialises every use of the connection."""
+
+    def __init__(self, folder: Path, memory: str = "128MB") -> None:
+        self.folder = folder
+        self.lock = threading.RLock()
+        folder.mkdir(parents=True, exist_ok=True)
+        config: dict[str, str | bool | int | float | list[str]] = {
+            "threads": 1,
+            "memory_limit": memory,
+            "temp_directory": str(folder / "tmp"),
+        }
+        try:
+            self.connection = duckdb.connect(str(folder / "open.duckdb"), config=config)
+        except duckdb.Error as error:
+            raise StoreUnavailable(
+                f"{folder}: {error}; stop the Seawall that owns this folder, or give --state another one"
+            ) from error
+        for table, columns in _TABLES.items():
+            listed = ", ".join(f"{name} {kind}" for name, kind in columns.items())
+            self.connection.execute(f"CREATE TABLE IF NOT EXISTS {table} ({listed})")
+        self.connection.execute(
+            "CREATE TABLE IF NOT EXISTS checkpoints (source VARCHAR PRIMARY KEY, position VARCHAR)"
+        )
+        self.connection.execute("CREATE TABLE IF NOT EXISTS days (kind VARCHAR, day BIGINT, file VARCHAR)")
+        self._drop_unlisted()
+        self._views()
+
+    def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """All rows of a read."""
+        with self.lock:
+            try:
+                return self.connection.execute(sql, list(parameters)).fetchall()
+            except duckdb.Error as error:
+                raise StoreUnavailable(f"{self.folder}: {error}") from error
+
+    def insert(
+        self, table: str, columns: Mapping[str, Sequence[Any]], checkpoints: Mapping[str, str] | None = None
+    ) -> int:
+        """Append rows that are not there yet, with checkpoints, in one transaction; how many were new."""
+        arrays = {name: np.array(columns[name], dtype=_dtype(kind)) for name, kind in _TABLES[table].items()}
+        with self.lock:
+            try:
+                self.connection.begin()
+                new = self._insert_new(table, arrays) if len(arrays["ts"]) else 0
+                for item in (checkpoints or {}).items():
+                    self.connection.execute("INSERT OR REPLACE INTO checkpoints VALUES (?, ?)", list(item))
+                self.connection.commit()
+                return new
+            except duckdb.Error as error:
+                self._rollback()
+                raise StoreUnavailable(f"{self.folder}: {error}") from error
+
+    def _insert_new(self, table: str, arrays: Mapping[str, Any]) -> int:
+        self.connection.register("incoming", dict(arrays))
+        try:
+            first, last = float(arrays["ts"].min()), float(arrays["ts"].max())
+            names = ", ".join(arrays)
+            keys = "id" if table == "events" else "registry, signal, labels, ts"
+            done = self.connection.execute(
+                f"INSERT INTO {table} ({names}) SELECT DISTINCT ON ({keys}) {names} FROM incoming i"
+                f" WHERE NOT EXISTS (SELECT 1 FROM {table}_all o WHERE o.ts BETWEEN ? AND ? AND {_SAME[table]})",
+                [first, last],
+            ).fetchone()
+            return int(done[0]) if done else 0
+        finally:
+            self.connection.unregister("incoming")
+
+    def _rollback(self) -> None:
+        try:
+            self.connection.rollback()
+        except duckdb.Error as error:
+            if "no transaction" not in str(error):
+                raise StoreUnavailable(f"{self.folder}: {error}") from error
+
+    def close_days(self, now: float) -> list[str]:
+        """Move every day before today's (UTC) into Parquet files; returns their names."""
+        today, made = int(now // DAY), []
+        for table in _TABLES:
+            days = self.query(
+                f"SELECT DISTINCT CAST(floor(ts / {DAY}) AS BIGINT) FROM {table} WHERE ts < ?",
+                [today * DAY],
+            )
+            made += [self._close_day(table, int(day)) for (day,) in sorted(days)]
+        return made
+
+    def _close_day(self, table: str, day: int) -> str:
+        with self.lock:
+            number = self.query("SELECT count(*) FROM days WHERE kind = ? AND day = ?", [table, day])[0][0]
+            name = f"{table}-{day}-{number}.parquet"
+            span = f"ts >= {day * DAY} AND ts < {(day + 1) * DAY}"
+            copy = f"COPY (SELECT * FROM {table} WHERE {span} ORDER BY ts) TO '{self.folder / name}'"
+            self.connection.execute(f"{copy} (FORMAT parquet, COMPRESSION zstd)")
+            self.connection.begin()
+            self.connection.execute("INSERT INTO days VALUES (?, ?, ?)", [table, day, name])
+            self.connection.execute(f"DELETE FROM {table} WHERE {span}")
+            self.connection.commit()
+            self._views()
+        return name
+
+    def expire(self, before: float) -> list[str]:
+        """Retention: delete the closed days that ended before `before`; returns the files' names."""
+        old = [name for (name,) in self.query("SELECT file FROM days WHERE (day + 1) * 86400 <= ?", [before])]
+        with self.lock:
+            self.connection.execute("DELETE FROM days WHERE (day + 1) * 86400 <= ?", [before])
+            self._views()
+            for name in old:
+                (self.folder / name).unlink(missing_ok=True)
+        return old
+
+    def _drop_unlisted(self) -> None:
+        # A file that no row lists was being written when the process died: its rows are still in the table.
+        listed = {name for (name,) in self.query("SELECT file FROM days")}
+        for path in self.folder.glob("*.parquet"):
+            if path.name not in listed:
+                path.unlink()
+
+    def _views(self) -> None:
+        for table in _TABLES:
+            files = [
+                str(self.folder / name)
+                for (name,) in self.query("SELECT file FROM days WHERE kind = ? ORDER BY file", [table])
+            ]
+            closed = f" UNION ALL BY NAME SELECT * FROM read_parquet({files!r})" if files else ""
+            self.connection.execute(f"CREATE OR REPLACE VIEW {table}_all AS SELECT * FROM {table}{closed}")
+
+    def close(self) -> None:
+        """Checkpoint and release the file."""
+        with self.lock:
+            self.connection.close()
+
+
+def _dtype(kind: str) -> Any:
+    return {"VARCHAR": object, "DOUBLE": np.float64, "BOOLEAN": np.bool_, "INTEGER": np.int32}[kind]
+
+
+class DuckSamples:
+    """The sample store over a DuckDatabase."""
+
+    def __init__(self, database: DuckDatabase) -> None:
+        self.database = database
+
+    def append(self, samples: Sequence[Sample]) -> None:
+        """See the port."""
+        self.database.insert(
+            "samples",
+            {
+                "registry": [s.registry for s in samples],
+                "signal": [s.signal for s in samples],
+                "labels": [_text(s.labels) for s in samples],
+                "ts": [s.at for s in samples],
+                "value": [s.value for s in samples],
+            },
+        )
+
+    def range(
+        self, registry: str, signal: str, start: float, end: float, labels: Labels | None = None
+    ) -> list[Sample]:
+        """See the port."""
+        rows = self.database.query(
+            "SELECT labels, ts, value FROM samples_all"
+            " WHERE registry = ? AND signal = ? AND ts >= ? AND ts < ? AND (? IS NULL OR labels = ?) ORDER BY ts",
+            [registry, signal, start, end, *([_text(labels)] * 2 if labels is not None else [None, None])],
+        )
+        return [Sample(registry, signal, ts, value, _labels(text)) for text, ts, value in rows]
+
+    def latest(self, registry: str, signal: str, since: float, until: float) -> list[Sample]:
+        """See the port."""
+        rows = self.database.query(
+            "SELECT labels, max(ts), arg_max(value, ts) FROM samples_all"
+            " WHERE registry = ? AND signal = ? AND ts >= ? AND ts <= ? GROUP BY labels ORDER BY labels",
+            [registry, signal, since, until],
+        )
+        return [Sample(registry, signal, ts, value, _labels(text)) for text, ts, value in rows]
+
+    def slices(self, registry: str, signal: str, start: float, end: float) -> list[Slice]:
+        """See the port."""
+        rows = self.database.query(
+            "SELECT CAST(floor(ts / 60) AS BIGINT) AS minute, labels, count(*) FILTER (value >= 0.5),"
+            " count(*) FILTER (value < 0.5) FROM samples_all"
+            " WHERE registry = ? AND signal = ? AND ts >= ? AND ts < ?"
+            " GROUP BY minute, labels ORDER BY minute",
+            [registry, signal, start, end],
+        )
+        return [
+            Slice(minute, dict(_labels(text)).get("site", ""), good, failed)
+            for minute, text, good, failed in rows
+        ]
+
+    def close(self) -> None:
+        """See the port."""
+        self.database.close()
+
+
+class DuckEvents:
+    """The event store over a DuckDatabase."""
+
+    def __init__(self, database: DuckDatabase) -> None:
+        self.database = database
+
+    def append(self, events: Sequence[Event], checkpoints: Mapping[str, str]) -> int:
+        """See the port."""
+        return self.database.insert("events", columns_of(events), checkpoints)
+
+    def checkpoint(self, source: str) -> str | None:
+        """See the port."""
+        rows = self.database.query("SELECT position FROM checkpoints WHERE source = ?", [source])
+        return rows[0][0] if rows else None
+
+    def recent(self, registry: str | None, start: float, end: float, limit: int) -> list[Event]:
+        """See the port."""
+        rows = self.database.query(
+            "SELECT id, ts, registry, body FROM events_all WHERE ts >= ? AND ts < ?"
+            " AND (? IS NULL OR registry = ?) ORDER BY ts DESC, id LIMIT ?",
+            [start, end, registry, registry, limit],
+        )
+        return [Event(id, ts, name, json.loads(body)) for id, ts, name, body in rows]
+
+    def manifest_latency(self, registry: str, start: float, end: float, quantile: float) -> Quantile:
+        """See the port. Nearest rank: at most 0.5 s exactly when the share within 0.5 s is >= quantile."""
+        count, value = self.database.query(
+            "SELECT count(*), quantile_disc(duration, ?) FROM events_all"
+            " WHERE registry = ? AND ts >= ? AND ts < ? AND client_manifest",
+            [quantile, registry, start, end],
+        )[0]
+        return Quantile(count, value)
+
+    def manifest_latency_of_last(
+        self, registry: str, end: float, count: int, quantile: float
+    ) -> tuple[Quantile, float | None]:
+        """See the port."""
+        found, value, oldest = self.database.query(
+            "SELECT count(*), quantile_disc(duration, ?), min(ts) FROM (SELECT duration, ts FROM events_all"
+            " WHERE registry = ? AND ts < ? AND client_manifest ORDER BY ts DESC LIMIT ?)",
+            [quantile, registry, end, count],
+        )[0]
+        return Quantile(found, value), oldest
+
+    def impact(self, registry: str, start: float, end: float) -> tuple[int, int, int]:
+        """See the port."""
+        failed, repositories, clients = self.database.query(
+            "SELECT count(*) FILTER (status >= 500), count(DISTINCT repository), count(DISTINCT client)"
+            " FROM events_all WHERE registry = ? AND ts >= ? AND ts < ? AND client_request",
+            [registry, start, end],
+        )[0]
+        return failed, repositories, clients
+
+    def close(self) -> None:
+        """See the port."""
+        self.database.close()
+
+
+def _text(labels: Labels | None) -> str:
+    return json.dumps(dict(labels or ()), sort_keys=True, ensure_ascii=False)
+
+
+@lru_cache(maxsize=10_000)
+def _labels(text: str) -> Labels:
+    return tuple(sorted(json.loads(text).items()))
