@@ -182,7 +182,9 @@ def read_secret(path: Path, place: str) -> str:
         mode = path.stat().st_mode
         text = path.read_text(encoding="utf-8").rstrip("\r\n")
     except OSError as error:
-        raise InputError(place, f"cannot read {path} ({error.strerror})", "create it with mode 0600") from error
+        raise InputError(
+            place, f"cannot read {path} ({error.strerror})", "create it with mode 0600"
+        ) from error
     if mode & (stat.S_IRWXG | stat.S_IRWXO) & ~stat.S_IRGRP:
         raise InputError(place, f"{path} is open to other users (mode {mode & 0o777:04o})", "chmod 600 it")
     if not text:

@@ -86,10 +86,11 @@ class Approval:
 @dataclass(frozen=True, slots=True)
 class Run:
     """One execution. `outcome` is None while it runs, then successful | failed | timeout |
-    cancelled | unreachable."""
+    cancelled | unreachable. `check_first_task_at`: when the final check's first task began."""
 
     id: str
     started_at: float
+    check_first_task_at: float | None = None
     ended_at: float | None = None
     outcome: str | None = None
     changed: int | None = None

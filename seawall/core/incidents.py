@@ -21,8 +21,9 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that one source noticed. (source, fingerprint) names its episode, so that five
-    deliveries of one alert are one finding."""
+    """Something that one source noticed at `at`. (source, fingerprint) names its episode, so that
+    five deliveries of one alert are one finding; `episode` is when the source says that it began
+    (default `at`): one that began before its incident was resolved is that incident's still."""
 
     source: str
     fingerprint: str
@@ -32,6 +33,7 @@ class Finding:
     reason: str
     at: float
     severity: Severity = Severity.PAGE
+    episode: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

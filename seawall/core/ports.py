@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from seawall.core.actions import Action, ActionState
-from seawall.core.incidents import Finding, Incident, IncidentState
+from seawall.core.incidents import Finding, Impact, Incident, IncidentState
 from seawall.core.signals import Batch, Event, Labels, Sample
+from seawall.core.slos import Indicator, SloRow, SloStatus
 
 
 class Clock(Protocol):
@@ -111,6 +112,10 @@ class EventStore(Protocol):
         """(failed requests, repositories, clients) of real clients, failed = 5xx, in [start, end)."""
         ...
 
+    def errors_by_minute(self, registry: str, start: float, end: float) -> list[tuple[int, int, int]]:
+        """(Unix minute, requests, 5xx answers) of real clients in [start, end), by minute."""
+        ...
+
     def close(self) -> None:
         """Release the engine."""
         ...
@@ -192,6 +197,10 @@ class RecordStore(Protocol):
         self, name: str, role: str, hashed: str, actor: str, at: float, until: float | None
     ) -> None:
         """Keep a token's SHA-256 (hex); Conflict if the name is taken."""
+        ...
+
+    def token_count(self) -> int:
+        """How many tokens there are, live or not."""
         ...
 
     def token(self, hashed: str, at: float) -> tuple[str, str] | None:
@@ -313,6 +322,90 @@ class Detector(Protocol):
 
     def restore(self, state: bytes) -> None:
         """Continue from `state`; InputError if it is not one of this detector's."""
+        ...
+
+
+class Judge(Protocol):
+    """Judges the rows of the matrix."""
+
+    rows: tuple[SloRow, ...]
+
+    def judge(self, registry: str, now: float) -> list[SloStatus]:
+        """Every row of one registry, in the matrix's order."""
+        ...
+
+    def row(self, name: str) -> SloRow | None:
+        """The row of that name."""
+        ...
+
+    def indicator(self, row: SloRow, registry: str, now: float, since: float | None = None) -> Indicator:
+        """The row's indicator; with `since`, only on data measured after that moment."""
+        ...
+
+
+class Correlator(Protocol):
+    """Finds what belongs together and says what it means."""
+
+    def findings(self, statuses: Sequence[SloStatus]) -> list[Finding]:
+        """One for each thing that is wrong."""
+        ...
+
+    def explain(self, finding: Finding, since: float | None, impact: Impact, evidence: Sequence[str]) -> str:
+        """Three sentences, the impact first."""
+        ...
+
+
+class Repair(Protocol):
+    """Carries actions from their proposal to the end of their run."""
+
+    def propose(self, incident: Incident) -> tuple[list[Action], list[str]]:
+        """Actions for an incident's row, and why other playbooks of that row cannot be offered."""
+        ...
+
+    def expire(self, now: float) -> None:
+        """Approvals that nobody gave in time."""
+        ...
+
+    def moot(self, incident: Incident, reason: str) -> None:
+        """The incident is over: what has not begun will not begin."""
+        ...
+
+    def verifying(self) -> list[Action]:
+        """Actions whose effect is being measured."""
+        ...
+
+    def settle(self, action: Action, to: ActionState, reason: str, **changes: Any) -> Action:
+        """Write a step of the verification."""
+        ...
+
+
+class Observer(Protocol):
+    """Hears what the cycle did: /metrics and the live stream."""
+
+    def kept(self, collector: Collector, batch: Batch, new_events: int, seconds: float) -> None:
+        """A collection was stored."""
+        ...
+
+    def missed(self, collector: Collector, reason: str, seconds: float) -> None:
+        """A collection failed."""
+        ...
+
+    def judged(self, statuses: Sequence[SloStatus], seconds: float) -> None:
+        """A turn was judged."""
+        ...
+
+    def scored(
+        self, registry: str, scores: Mapping[str, Score], observed: Mapping[str, float], at: float
+    ) -> None:
+        """A detector spoke, by signal, of what was observed at `at`."""
+        ...
+
+    def incident(self, incident: Incident) -> None:
+        """An incident opened or changed."""
+        ...
+
+    def action(self, action: Action) -> None:
+        """An action changed."""
         ...
 
 

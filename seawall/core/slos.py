@@ -87,3 +87,17 @@ class SloStatus:
     reason: str
     at: float
     since: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Indicator:
+    """Fresh samples judged: `ok` None = not known; `good` is the newest round alone; `at` is when it
+    was measured and `since` from when it has been bad (Unix seconds)."""
+
+    ok: bool | None
+    reason: str
+    value: float | None = None
+    good: bool = False
+    at: float | None = None
+    since: float | None = None
+    samples: int = 0

@@ -95,7 +95,8 @@ class DuckDatabase:
             keys = "id" if table == "events" else "registry, signal, labels, ts"
             done = self.connection.execute(
                 f"INSERT INTO {table} ({names}) SELECT DISTINCT ON ({keys}) {names} FROM incoming i"
-                f" WHERE NOT EXISTS (SELECT 1 FROM {table}_all o WHERE o.ts BETWEEN ? AND ? AND {_SAME[table]})",
+                f" WHERE NOT EXISTS (SELECT 1 FROM {table}_all o"
+                f" WHERE o.ts BETWEEN ? AND ? AND {_SAME[table]})",
                 [first, last],
             ).fetchone()
             return int(done[0]) if done else 0
@@ -195,7 +196,8 @@ class DuckSamples:
         """See the port."""
         rows = self.database.query(
             "SELECT labels, ts, value FROM samples_all"
-            " WHERE registry = ? AND signal = ? AND ts >= ? AND ts < ? AND (? IS NULL OR labels = ?) ORDER BY ts",
+            " WHERE registry = ? AND signal = ? AND ts >= ? AND ts < ?"
+            " AND (? IS NULL OR labels = ?) ORDER BY ts",
             [registry, signal, start, end, *([_text(labels)] * 2 if labels is not None else [None, None])],
         )
         return [Sample(registry, signal, ts, value, _labels(text)) for text, ts, value in rows]
@@ -280,6 +282,18 @@ class DuckEvents:
             [registry, start, end],
         )[0]
         return failed, repositories, clients
+
+    def errors_by_minute(self, registry: str, start: float, end: float) -> list[tuple[int, int, int]]:
+        """See the port."""
+        return [
+            (minute, requests, errors)
+            for minute, requests, errors in self.database.query(
+                "SELECT CAST(floor(ts / 60) AS BIGINT) AS minute, count(*), count(*) FILTER (status >= 500)"
+                " FROM events_all WHERE registry = ? AND ts >= ? AND ts < ? AND client_request"
+                " GROUP BY minute ORDER BY minute",
+                [registry, start, end],
+            )
+        ]
 
     def close(self) -> None:
         """See the port."""

@@ -112,6 +112,17 @@ class MemoryEvents:
         clients = {client_address(e) for e in found} - {None}
         return len(failed), len(repositories), len(clients)
 
+    def errors_by_minute(self, registry: str, start: float, end: float) -> list[tuple[int, int, int]]:
+        """See the port."""
+        requests: Counter[int] = Counter()
+        errors: Counter[int] = Counter()
+        for event in self._between(registry, start, end):
+            if is_client_request(event):
+                minute = int(event.at // 60)
+                requests[minute] += 1
+                errors[minute] += event.fields["http.response.status_code"] >= 500
+        return [(minute, requests[minute], errors[minute]) for minute in sorted(requests)]
+
     def close(self) -> None:
         """Nothing to release."""
 

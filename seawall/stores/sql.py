@@ -1,13 +1,14 @@
-"""Records in SQLite or PostgreSQL through SQLAlchemy. Schemes: sqlite, postgresql, memory (records).
+"""Records in SQLite through SQLAlchemy. Schemes: sqlite, memory.
 
 SQLite runs in WAL with synchronous=FULL and BEGIN IMMEDIATE, so that a committed change survives
 kill -9 and a power cut, and compare-and-set needs no retry loop.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from threading import RLock
 from typing import Any
 
 import sqlalchemy as sa
@@ -20,7 +21,7 @@ from seawall.core.incidents import Finding, Incident, IncidentState, TimelineEnt
 from seawall.stores import audit_chain
 from seawall.stores.schema import actions, audit, findings, flags, incidents, metadata, sessions, tokens
 
-SCHEMES = ("sqlite", "postgresql", "memory")
+SCHEMES = ("sqlite", "memory")
 _ACTION = TypeAdapter(Action)
 _INCIDENT = TypeAdapter(Incident)
 _LIVE = (IncidentState.OPEN, IncidentState.ACKNOWLEDGED)
@@ -34,14 +35,12 @@ def open_engine(url: str) -> sa.Engine:
             poolclass=StaticPool,
             connect_args={"check_same_thread": False, "isolation_level": None},
         )
-    elif url.startswith("sqlite:"):
+    else:
         path = Path(url.split(":", 1)[1].removeprefix("//"))
         path.parent.mkdir(parents=True, exist_ok=True)
         engine = sa.create_engine(
             f"sqlite:///{path}", connect_args={"timeout": 30, "isolation_level": None}, pool_size=4
         )
-    else:
-        return sa.create_engine(url, pool_pre_ping=True)
     sa.event.listen(engine, "connect", _pragmas)
     sa.event.listen(engine, "begin", _begin)
     return engine
@@ -62,17 +61,20 @@ class SqlRecords:
 
     def __init__(self, url: str) -> None:
         self.engine = open_engine(url)
+        # The one connection of an in-memory database cannot carry two transactions at once.
+        self._turn: AbstractContextManager[Any] = RLock() if url.startswith("memory:") else nullcontext()
         metadata.create_all(self.engine)
 
     @contextmanager
     def _write(self) -> Iterator[sa.Connection]:
-        connection = self.engine.connect().execution_options(seawall_write=True)
-        with connection, connection.begin():
-            yield connection
+        with self._turn, self.engine.connect() as connection:
+            connection = connection.execution_options(seawall_write=True)
+            with connection.begin():
+                yield connection
 
     @contextmanager
     def _read(self) -> Iterator[sa.Connection]:
-        with self.engine.connect() as connection:
+        with self._turn, self.engine.connect() as connection:
             yield connection
 
     # incidents -----------------------------------------------------------------------------
@@ -85,7 +87,8 @@ class SqlRecords:
                 .where(findings.c.source == finding.source, findings.c.fingerprint == finding.fingerprint)
                 .order_by(findings.c.number.desc())
             ).first()
-            if known and (known.closed_at is None or finding.at <= known.closed_at):
+            episode = finding.at if finding.episode is None else finding.episode
+            if known and (known.closed_at is None or episode <= known.closed_at):
                 return self._incident(db, known.incident), False
             joined = db.execute(
                 sa.select(incidents.c.body)
@@ -324,6 +327,11 @@ class SqlRecords:
                 audit_chain.append(db, actor, "token.created", name, {"role": role}, at)
         except sa.exc.IntegrityError as error:
             raise Conflict(f"a token named {name!r} exists; choose another name") from error
+
+    def token_count(self) -> int:
+        """See the port."""
+        with self._read() as db:
+            return int(db.execute(sa.select(sa.func.count()).select_from(tokens)).scalar_one())
 
     def token(self, hashed: str, at: float) -> tuple[str, str] | None:
         """See the port."""

@@ -1,0 +1,62 @@
+"""What routes ask for: the service, who asks, and a bounded body."""
+
+from collections.abc import Callable
+from typing import Annotated
+
+from fastapi import Depends, Query, Request
+from starlette.exceptions import HTTPException
+
+from seawall.core.errors import Refused
+from seawall.service import Identity, Service
+
+BODY_LIMIT = 1024 * 1024
+
+
+def service(request: Request) -> Service:
+    """The service that seawall.app wired."""
+    found: Service = request.app.state.service
+    return found
+
+
+def identity(request: Request) -> Identity:
+    """Who asks; the gate has let nobody in without."""
+    who: Identity | None = request.scope.get("seawall.identity")
+    if who is None:
+        raise HTTPException(401, "log in, or send a bearer token")
+    return who
+
+
+def needs(role: str) -> Callable[[Identity], Identity]:
+    """A dependency that lets only this role and higher ones through."""
+
+    def check(who: Annotated[Identity, Depends(identity)]) -> Identity:
+        if not who.may(role):
+            raise Refused(f"{who.name} is {who.role}; this needs the role {role}")
+        return who
+
+    return check
+
+
+ServiceDep = Annotated[Service, Depends(service)]
+Viewer = Annotated[Identity, Depends(needs("viewer"))]
+Operator = Annotated[Identity, Depends(needs("operator"))]
+Approver = Annotated[Identity, Depends(needs("approver"))]
+Admin = Annotated[Identity, Depends(needs("admin"))]
+Limit = Annotated[int, Query(ge=1, le=200)]
+
+
+async def bounded_body(request: Request) -> bytes:
+    """The body, or 413 as soon as it is more than 1 MiB."""
+    length = request.headers.get("content-length", "")
+    body = bytearray()
+    if not (length.isdigit() and int(length) > BODY_LIMIT):
+        async for piece in request.stream():
+            body += piece
+            if len(body) > BODY_LIMIT:
+                break
+        else:
+            return bytes(body)
+    raise HTTPException(413, f"the body is over {BODY_LIMIT} bytes; send less at once")
+
+
+Body = Annotated[bytes, Depends(bounded_body)]

@@ -1,0 +1,29 @@
+"""/healthz, /readyz and /metrics: open to strangers, and they tell no secrets."""
+
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from seawall.api.deps import ServiceDep
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/healthz")
+async def healthz() -> dict[str, str]:
+    """The process answers."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz")
+def readyz(service: ServiceDep) -> JSONResponse:
+    """The stores answer and the cycle turns."""
+    ready = service.ready()
+    return JSONResponse({"status": "ok" if ready else "late"}, 200 if ready else 503)
+
+
+@router.get("/metrics", response_class=Response)
+def metrics(service: ServiceDep) -> Response:
+    """Prometheus text exposition."""
+    service.telemetry.count_incidents()
+    return Response(generate_latest(service.telemetry.registry), media_type=CONTENT_TYPE_LATEST)

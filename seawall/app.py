@@ -1,0 +1,323 @@
+"""The wiring: the only module that knows every part."""
+
+import asyncio
+import logging
+import secrets
+import socket
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+
+from alerts.correlate import Correlation
+from alerts.evaluate import Evaluator
+from alerts.slos import load_rows, load_windows
+from collectors.distribution import DistributionMetrics
+from collectors.logs import FollowedLog
+from collectors.probe import PullProbe
+from collectors.storage import Volume
+from models.lstm import Lstm
+from remediation.catalogue import Catalogue
+from remediation.lifecycle import Lifecycle, Workshop
+from remediation.policy import load_policy
+from remediation.runs import AnsibleRunner
+from seawall import __version__
+from seawall.api import actions, health, incidents, problems, records, slos, stream, webhooks
+from seawall.api.gate import Gate
+from seawall.config import Config, Registry, read_secret
+from seawall.console import pages
+from seawall.core.errors import InputError
+from seawall.core.ports import Collector, Detector, EventStore, RecordStore, SampleStore
+from seawall.cycle import Cycle, Parts
+from seawall.schedule import build as build_schedule
+from seawall.service import Intake, Service, hash_secret
+from seawall.statefolder import StateFolder
+from seawall.stores import duckdb, memory, sql
+from seawall.telemetry import Telemetry
+
+RETENTION_DAYS = 180
+METRICS_INTERVAL = 15.0
+STORAGE_INTERVAL = 30.0
+SITE = "local"
+SHIPPED_PLAYBOOKS = Path(__file__).parent.parent / "remediation" / "playbooks"
+CHOICES = {"samples": ("duckdb", "memory"), "events": ("duckdb", "memory"), "records": ("sqlite", "memory")}
+log = logging.getLogger(__name__)
+
+
+class SystemClock:
+    """The only adapter that asks the time."""
+
+    def now(self) -> float:
+        """Unix seconds, UTC."""
+        return time.time()
+
+
+@dataclass(frozen=True)
+class Stores:
+    """The opened stores; `database` is there when DuckDB holds samples or events."""
+
+    samples: SampleStore
+    events: EventStore
+    records: RecordStore
+    database: duckdb.DuckDatabase | None
+
+
+def open_stores(config: Config, state: Path) -> Stores:
+    """Engines by URL; InputError for a scheme that the kind does not have."""
+    for kind, url in config.stores.model_dump().items():
+        scheme = url.partition(":")[0]
+        if scheme not in CHOICES[kind]:
+            choices = ", ".join(f"{choice}:" for choice in CHOICES[kind])
+            raise InputError(f"stores.{kind}", f"{url!r} is not a store for {kind}", f"use one of {choices}")
+    paths = {
+        url.partition(":")[2] for url in (config.stores.samples, config.stores.events) if "duckdb" in url
+    }
+    if len(paths) > 1:
+        raise InputError("stores", "samples and events name two DuckDB folders", "name one for both")
+    database = duckdb.DuckDatabase(Path(paths.pop() or state / "data")) if paths else None
+    of = config.stores.records
+    return Stores(
+        duckdb.DuckSamples(database)
+        if database and "duckdb" in config.stores.samples
+        else memory.MemorySamples(),
+        duckdb.DuckEvents(database)
+        if database and "duckdb" in config.stores.events
+        else memory.MemoryEvents(),
+        sql.SqlRecords(f"sqlite:{state / 'records.sqlite'}" if of == "sqlite:" else of),
+        database,
+    )
+
+
+def build_collectors(config: Config, events: EventStore) -> list[Collector]:
+    """A probe for every registry, and what else its configuration names."""
+    collectors: list[Collector] = []
+    for registry in config.registries:
+        collectors.append(probe_of(registry, config))
+        if registry.metrics_url:
+            collectors.append(
+                DistributionMetrics(
+                    registry=registry.name, url=registry.metrics_url, interval=METRICS_INTERVAL, timeout=5.0
+                )
+            )
+        for path in registry.logs:
+            follower = FollowedLog(registry=registry.name, path=path, interval=config.probe.interval / 2)
+            follower.restore(events.checkpoint(follower.source))
+            collectors.append(follower)
+    collectors += [
+        Volume(registry=volume.registry, path=volume.path, interval=STORAGE_INTERVAL)
+        for volume in config.storage
+    ]
+    return collectors
+
+
+def probe_of(registry: Registry, config: Config) -> PullProbe:
+    """The synthetic pull of a registry as configured."""
+    return PullProbe(
+        registry=registry.name,
+        site=SITE,
+        url=registry.url,
+        image=config.probe.image,
+        username=registry.username,
+        password=registry.password if registry.username else None,
+        ca_file=registry.ca_file,
+        interval=config.probe.interval,
+        timeout=config.probe.timeout,
+    )
+
+
+def facts_of(registry: Registry) -> dict[str, Any]:
+    """What a playbook's inputs may take from a registry's configuration (`from: registry.*`)."""
+    facts: dict[str, Any] = {
+        "name": registry.name,
+        "url": registry.url,
+        "container": registry.container,
+        "runtime": registry.runtime,
+        "runtime_env": dict(registry.runtime_env),
+    }
+    if registry.process:
+        process = registry.process
+        facts["process"] = {
+            "pidfile": str(process.pidfile),
+            "command": list(process.command),
+            "log": str(process.log) if process.log else None,
+        }
+    return facts
+
+
+def build_service(
+    config: Config, state: StateFolder, detector: Detector | None = None
+) -> tuple[Service, Stores]:
+    """Everything but the server."""
+    stores = open_stores(config, state.path)
+    clock, telemetry = SystemClock(), Telemetry(stores.records)
+    rows = load_rows(config.slos)
+    trusted = [r.name for r in config.registries if r.trust.keys or r.trust.trust_store]
+    judge = Evaluator(rows, load_windows(), stores.samples, stores.events, config.probe.interval, trusted)
+    folders = [SHIPPED_PLAYBOOKS, *([config.playbooks] if config.playbooks else [])]
+    catalogue, broken = Catalogue.load(folders)
+    shop = Workshop(
+        records=stores.records,
+        runner=AnsibleRunner(),
+        catalogue=catalogue,
+        policy=load_policy(config.policy),
+        clock=clock,
+        facts={registry.name: facts_of(registry) for registry in config.registries},
+        folder=state.path / "runs",
+        inventory=config.inventory,
+    )
+    repair = Lifecycle(shop, telemetry.action)
+    parts = Parts(
+        clock=clock,
+        collectors=build_collectors(config, stores.events),
+        samples=stores.samples,
+        events=stores.events,
+        records=stores.records,
+        judge=judge,
+        correlator=Correlation(rows),
+        repair=repair,
+        observer=telemetry,
+        detector=detector,
+    )
+    service = Service(
+        config=config,
+        clock=clock,
+        samples=stores.samples,
+        events=stores.events,
+        records=stores.records,
+        judge=judge,
+        cycle=Cycle(parts),
+        repair=repair,
+        telemetry=telemetry,
+        intake=Intake(stores.events, telemetry),
+        webhook_tokens=_webhook_tokens(config),
+        broken_playbooks=broken,
+    )
+    return service, stores
+
+
+def _webhook_tokens(config: Config) -> dict[str, str]:
+    hooks = {"alertmanager": config.webhooks.alertmanager, "distribution": config.webhooks.distribution}
+    return {
+        name: read_secret(hook.token_file, f"webhooks.{name}.token_file")
+        for name, hook in hooks.items()
+        if hook
+    }
+
+
+def build_app(service: Service, lifespan: Callable[[FastAPI], Any] | None = None) -> FastAPI:
+    """API and console behind the gate."""
+    app = FastAPI(
+        title="Seawall",
+        version=__version__,
+        openapi_url="/api/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+    )
+    app.state.service = service
+    app.state.broadcast = stream.Broadcast()
+    service.telemetry.listeners.append(app.state.broadcast.say)
+    for module in (health, slos, incidents, actions, records, webhooks, stream):
+        app.include_router(module.router)
+    app.include_router(pages.router)
+    app.mount("/static", pages.static_app())
+    problems.install(app)
+    app.add_middleware(Gate, service=service, login_page=pages.login_page())
+    return app
+
+
+def first_token(service: Service, state: StateFolder) -> None:
+    """The admin's token, made at the first start and kept in a file for its owner only."""
+    path = state.path / "admin-token"
+    if path.exists():
+        secret = read_secret(path, str(path))
+        if service.by_token(secret) is None:
+            service.records.add_token(
+                f"admin-{secrets.token_hex(3)}",
+                "admin",
+                hash_secret(secret),
+                "seawall",
+                service.clock.now(),
+                None,
+            )
+        return
+    name = "admin" if service.records.token_count() == 0 else f"admin-{secrets.token_hex(3)}"
+    state.write_secret("admin-token", service.new_token(name, "admin", "seawall", None))
+
+
+def lifespan_of(
+    service: Service, stores: Stores, state: StateFolder, detector: Detector
+) -> Callable[[FastAPI], Any]:
+    """Start: recover open actions, then tick. Stop: keep the detector's state, close the stores."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.broadcast.open()
+        service.repair.recover()
+        writer = asyncio.create_task(service.intake.write())
+        keeper = asyncio.create_task(_keep_detector(detector, state))
+        scheduler = build_schedule(
+            service.cycle,
+            service.cycle.collectors,
+            lambda collector: isinstance(collector, PullProbe),
+            lambda: _house_keeping(service, stores),
+        )
+        scheduler.start()
+        try:
+            yield
+        finally:
+            scheduler.shutdown(wait=False)
+            for task in (writer, keeper):
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+            state.write_bytes(f"detector-{detector.name}", detector.state())
+            stores.samples.close()
+            stores.records.close()
+
+    return lifespan
+
+
+async def _keep_detector(detector: Detector, state: StateFolder) -> None:
+    while True:
+        await asyncio.sleep(60)
+        await asyncio.to_thread(state.write_bytes, f"detector-{detector.name}", detector.state())
+
+
+def _house_keeping(service: Service, stores: Stores) -> None:
+    if stores.database:
+        now = service.clock.now()
+        stores.database.close_days(now)
+        stores.database.expire(now - RETENTION_DAYS * 86400)
+
+
+def restored_detector(state: StateFolder) -> Detector:
+    """The shipped LSTM, with what it has learned here; a state that does not fit is left aside, said."""
+    detector = Lstm()
+    kept = state.read_bytes(f"detector-{detector.name}")
+    if kept is not None:
+        try:
+            detector.restore(kept)
+        except InputError as error:
+            log.warning("the detector starts anew: %s", error)
+            return Lstm()
+    return detector
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening TCP socket; InputError when the port is taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    tcp = socket.socket(family, socket.SOCK_STREAM)
+    tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        tcp.bind((host, port))
+    except OSError as error:
+        tcp.close()
+        remedy = "stop what listens there, or give --port another number"
+        raise InputError(f"{host}:{port}", f"cannot listen ({error.strerror})", remedy) from error
+    return tcp

@@ -1,0 +1,130 @@
+"""`seawall check`: the configuration and every connection, each with its remedy."""
+
+import asyncio
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from alerts.slos import load_rows, load_windows
+from collectors.exchange import Credentials, tls_context
+from collectors.probe import probe
+from remediation.catalogue import Catalogue
+from remediation.policy import load_policy
+from seawall import config as configuration
+from seawall.app import SHIPPED_PLAYBOOKS, build_collectors, open_stores
+from seawall.config import Config, Registry
+from seawall.core.errors import InputError, SeawallError
+from seawall.core.ports import Collector
+from seawall.stores.memory import MemoryEvents
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing looked at. `kind` is file or connection: it decides the exit code."""
+
+    name: str
+    ok: bool
+    found: str
+    remedy: str = ""
+    kind: str = "connection"
+
+    def shape(self) -> dict[str, Any]:
+        """As DESIGN section 9 has it."""
+        return {key: value for key, value in asdict(self).items() if key != "kind"}
+
+
+def exit_code(checks: list[Check]) -> int:
+    """2 a file is wrong, 1 a connection failed, 0 fine."""
+    if any(not check.ok and check.kind == "file" for check in checks):
+        return 2
+    return 0 if all(check.ok for check in checks) else 1
+
+
+def run(path: Path | None, why: str) -> list[Check]:
+    """Every check, in the order in which a person would mend things."""
+    checks: list[Check] = []
+    try:
+        config = configuration.load(path)
+        checks.append(Check("config", True, f"{path or 'none'} ({why})", kind="file"))
+    except InputError as error:
+        return [_failed("config", error)]
+    checks += _files(config)
+    checks += _local(config)
+    checks += asyncio.run(_connections(config))
+    return checks
+
+
+def _failed(name: str, error: InputError, kind: str = "file") -> Check:
+    return Check(name, False, f"{error.place}: {error.finding}", error.remedy, kind)
+
+
+def _tried(name: str, step: Callable[[], str]) -> Check:
+    try:
+        return Check(name, True, step(), kind="file")
+    except InputError as error:
+        return _failed(name, error)
+
+
+def _files(config: Config) -> Iterator[Check]:
+    yield _tried("slos", lambda: f"{len(load_rows(config.slos))} row(s) in {config.slos}")
+    yield _tried("burn windows", lambda: f"{len(load_windows())} window(s)")
+    yield _tried("policy", lambda: f"the default is {load_policy(config.policy).default}")
+    folders = [SHIPPED_PLAYBOOKS, *([config.playbooks] if config.playbooks else [])]
+    try:
+        catalogue, broken = Catalogue.load(folders)
+    except InputError as error:
+        yield _failed("playbooks", error)
+        return
+    for playbook in catalogue:
+        yield Check(f"playbook {playbook.name}", True, playbook.title, kind="file")
+    for fault in broken:
+        yield _failed("playbook", fault)
+
+
+def _local(config: Config) -> Iterator[Check]:
+    try:
+        stores = config.stores
+        for url in (stores.samples, stores.events, stores.records):
+            open_scheme = url.partition(":")[0]
+            if open_scheme not in ("duckdb", "sqlite", "memory"):
+                open_stores(config, Path("seawall-state"))
+        yield Check("stores", True, f"{stores.samples} {stores.events} {stores.records}", kind="file")
+    except InputError as error:
+        yield _failed("stores", error)
+    ansible = shutil.which("ansible-playbook", path=str(Path(sys.executable).parent))
+    remedy = "" if ansible else "install Seawall's own requirements (make setup)"
+    yield Check("ansible-playbook", bool(ansible), ansible or "not found", remedy)
+
+
+async def _connections(config: Config) -> list[Check]:
+    probes = await asyncio.gather(*(_registry(registry, config) for registry in config.registries))
+    others = [c for c in build_collectors(config, MemoryEvents()) if c.name != "probe"]
+    return [*probes, *await asyncio.gather(*(_collector(collector) for collector in others))]
+
+
+async def _registry(registry: Registry, config: Config) -> Check:
+    name = f"registry {registry.name}"
+    try:
+        login = Credentials(registry.username, registry.password) if registry.username else None
+        tls = tls_context(registry.ca_file)
+        pull = await probe(registry.url, None, config.probe.timeout, login, tls)
+    except InputError as error:
+        return _failed(name, error)
+    if pull.ok:
+        return Check(name, True, f"{registry.url} answers in {pull.seconds * 1000:.0f} ms")
+    remedy = f"start the registry, or mend registries[{registry.name}].url"
+    return Check(name, False, f"{registry.url}: {pull.phase}: {pull.reason}", remedy)
+
+
+async def _collector(collector: Collector) -> Check:
+    name = f"{collector.name} of {collector.registry}"
+    try:
+        batch = await asyncio.wait_for(collector.collect(0.0), collector.timeout)
+    except InputError as error:
+        return _failed(name, error, kind="connection")
+    except (SeawallError, OSError, TimeoutError) as error:
+        return Check(name, False, str(error) or "no answer in time", "see docs/configuration.md")
+    return Check(name, True, f"{len(batch.samples)} sample(s), {len(batch.events)} event(s)")

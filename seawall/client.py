@@ -1,0 +1,76 @@
+"""The live verbs' way to the service: --url with $SEAWALL_TOKEN, else the socket in the state folder."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from seawall.core.errors import InputError, SeawallError
+from seawall.statefolder import SOCKET, short_path
+
+TOKEN_ENV = "SEAWALL_TOKEN"  # noqa: S105 - a name, not a secret
+TIMEOUT = 30.0
+
+
+class ServiceRefused(SeawallError):
+    """The service answered with a problem; the message is its own."""
+
+
+class Client:
+    """JSON over HTTP; every failure is a SeawallError that names the remedy."""
+
+    def __init__(self, url: str | None, state: Path, env: Mapping[str, str] = os.environ) -> None:
+        self._place = url or str(state / SOCKET)
+        if url:
+            token = env.get(TOKEN_ENV)
+            if not token:
+                raise InputError(f"${TOKEN_ENV}", "is not set", "put your API token into it, or drop --url")
+            self._http = httpx.Client(
+                base_url=url, timeout=TIMEOUT, headers={"Authorization": f"Bearer {token}"}, trust_env=False
+            )
+            return
+        if not (state / SOCKET).exists():
+            raise SeawallError(
+                f"{state / SOCKET}: no Seawall is running there; start `seawall up`, or give --state or --url"
+            )
+        path, _folder = short_path(state)
+        self._http = httpx.Client(
+            base_url="http://seawall", timeout=TIMEOUT, transport=httpx.HTTPTransport(uds=path)
+        )
+
+    def get(self, path: str, **query: Any) -> Any:
+        """GET a JSON document."""
+        return self._ask("GET", path, params={k: v for k, v in query.items() if v is not None})
+
+    def post(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        """POST a JSON document."""
+        return self._ask("POST", path, json=dict(body or {}))
+
+    def pages(self, path: str, **query: Any) -> list[dict[str, Any]]:
+        """All items of a list, page after page."""
+        items: list[dict[str, Any]] = []
+        cursor: str | None = None
+        while True:
+            page = self.get(path, cursor=cursor, limit=200, **query)
+            items += page["items"]
+            cursor = page["next"]
+            if cursor is None:
+                return items
+
+    def _ask(self, method: str, path: str, **options: Any) -> Any:
+        try:
+            answer = self._http.request(method, f"/api/v1{path}", **options)
+        except httpx.HTTPError as error:
+            raise SeawallError(f"{self._place}: {error}; is `seawall up` running there?") from error
+        if answer.is_success:
+            return answer.json()
+        raise ServiceRefused(_detail(answer))
+
+
+def _detail(answer: httpx.Response) -> str:
+    try:
+        return str(answer.json()["detail"])
+    except (ValueError, KeyError, TypeError):
+        return f"HTTP {answer.status_code}"

@@ -1,0 +1,339 @@
+"""One turn: collect, keep, judge, score, correlate, decide, act, verify. Ports only.
+
+Collections are coroutines that run on their own, so that a slow target delays nobody; the rest
+of a turn is quick and runs in one thread at a time.
+"""
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from seawall.core.actions import Action, ActionState, Verification
+from seawall.core.errors import Conflict, SeawallError
+from seawall.core.incidents import Finding, Impact, Incident, IncidentState, TimelineEntry
+from seawall.core.ports import (
+    Clock,
+    Collector,
+    Correlator,
+    Detector,
+    EventStore,
+    Judge,
+    Observer,
+    RecordStore,
+    Repair,
+    SampleStore,
+)
+from seawall.core.signals import Event, Sample, labels
+from seawall.core.slos import Indicator, SloStatus
+from seawall.core.times import format_duration
+
+SEAWALL = "seawall"
+GOOD_ROUNDS = 3
+LOOK_BACK = 900.0
+LIVE = (IncidentState.OPEN, IncidentState.ACKNOWLEDGED)
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a cycle turns. `series` names, per registry, the values that the detector watches."""
+
+    clock: Clock
+    collectors: Sequence[Collector]
+    samples: SampleStore
+    events: EventStore
+    records: RecordStore
+    judge: Judge
+    correlator: Correlator
+    repair: Repair
+    observer: Observer
+    detector: Detector | None = None
+
+
+class Cycle:
+    """Turns the parts; holds nothing that a restart would miss but the last notes and counts."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._p = parts
+        self._lock = threading.Lock()
+        self._notes: dict[tuple[str, str], list[str]] = {}
+        self._fresh: dict[str, dict[str, float]] = {}
+        self._good: dict[str, tuple[int, float]] = {}
+        self._tried: set[str] = set()
+        self.statuses: dict[str, list[SloStatus]] = {}
+        self.last_turn = 0.0
+
+    @property
+    def collectors(self) -> Sequence[Collector]:
+        """What is collected."""
+        return self._p.collectors
+
+    # collect and keep ------------------------------------------------------------------------
+
+    async def collect(self, collector: Collector) -> bool:
+        """One collection, kept durably before its position advances. False if it failed."""
+        began = time.perf_counter()
+        try:
+            batch = await asyncio.wait_for(collector.collect(self._p.clock.now()), collector.timeout)
+            new = await asyncio.to_thread(self._keep, batch.samples, batch.events, batch.checkpoints)
+            await collector.stored()
+        except (SeawallError, TimeoutError, OSError) as error:
+            reason = str(error) or f"no answer within {format_duration(collector.timeout)}"
+            self._p.observer.missed(collector, reason, time.perf_counter() - began)
+            return False
+        except Exception:
+            log.exception("collector %s of %s", collector.name, collector.registry)
+            self._p.observer.missed(
+                collector, "an unexpected fault; see the log", time.perf_counter() - began
+            )
+            return False
+        self._notes[collector.registry, collector.name] = batch.notes
+        self._p.observer.kept(collector, batch, new, time.perf_counter() - began)
+        return True
+
+    def _keep(
+        self, samples: Sequence[Sample], events: Sequence[Event], checkpoints: Mapping[str, str]
+    ) -> int:
+        if samples:
+            self._p.samples.append(samples)
+        new = self._p.events.append(events, checkpoints) if events or checkpoints else 0
+        for sample in samples:
+            series = _series(sample)
+            if series:
+                self._fresh.setdefault(sample.registry, {})[series] = sample.value
+        return new
+
+    # one turn --------------------------------------------------------------------------------
+
+    def turn(self, registries: Sequence[str]) -> None:
+        """Judge, score, correlate, decide, act and verify; a fault in one registry leaves the others be."""
+        with self._lock:
+            for registry in registries:
+                try:
+                    self._turn(registry)
+                except SeawallError as error:
+                    log.error("turn of %s: %s", registry, error)
+            now = self._p.clock.now()
+            self._p.repair.expire(now)
+            self.last_turn = now
+
+    def _turn(self, registry: str) -> None:
+        began, now = time.perf_counter(), self._p.clock.now()
+        statuses = self._p.judge.judge(registry, now)
+        self.statuses[registry] = statuses
+        self._score(registry, now, statuses)
+        by_name = {status.name: status for status in statuses}
+        for finding in self._p.correlator.findings(statuses):
+            self._open(finding, by_name[finding.slo] if finding.slo else None)
+        self._verify(registry, now)
+        self._recover(registry, now)
+        self._p.observer.judged(statuses, time.perf_counter() - began)
+
+    def _score(self, registry: str, now: float, statuses: Sequence[SloStatus]) -> None:
+        """The detector's word on what is fresh; in shadow: shown and kept, it alerts nobody."""
+        if self._p.detector is None:
+            return
+        values = self._fresh.pop(registry, {})
+        values |= {f"slo:{s.name}": s.value for s in statuses if s.value is not None and s.samples}
+        scores = self._p.detector.update(now, {f"{registry} {name}": v for name, v in values.items()})
+        named = {key.split(" ", 1)[1]: score for key, score in scores.items()}
+        kept = []
+        for name, score in named.items():
+            pairs = labels(signal=name)
+            for signal, value in (
+                ("seawall_anomaly_score", score.score),
+                ("seawall_expected", score.expected),
+                ("seawall_expected_lower", score.lower),
+                ("seawall_expected_upper", score.upper),
+                ("seawall_observed", values[name]),
+            ):
+                kept.append(Sample(registry, signal, now, value, pairs))
+        self._p.samples.append(kept)
+        self._p.observer.scored(registry, named, values, now)
+
+    # correlate, decide -----------------------------------------------------------------------
+
+    def receive(self, findings: Sequence[Finding]) -> list[Incident]:
+        """Findings of another system (an alert): committed when this returns."""
+        with self._lock:
+            return [self._open(finding, None) for finding in findings]
+
+    def _open(self, finding: Finding, status: SloStatus | None) -> Incident:
+        impact = self._impact(finding, status)
+        since = status.since if status else None
+        text = self._p.correlator.explain(finding, since, impact, self._evidence(finding.registry))
+        incident, new = self._p.records.open_incident(finding, text, SEAWALL)
+        if new:
+            incident = self._amend(incident, "incident.impact", {}, impact=impact)
+            self._p.observer.incident(incident)
+            log.warning("incident %s opened: %s", incident.id, incident.title)
+        if self._wants_action(incident, finding, status):
+            self._propose(incident)
+        return incident
+
+    def _evidence(self, registry: str) -> list[str]:
+        """What the registry's collectors last had to say."""
+        return [note for (name, _), notes in self._notes.items() if name == registry for note in notes]
+
+    def _impact(self, finding: Finding, status: SloStatus | None) -> Impact:
+        since = status.since if status and status.since is not None else finding.at
+        _, repositories, clients = self._p.events.impact(finding.registry, since - LOOK_BACK, finding.at)
+        failed, _, _ = self._p.events.impact(finding.registry, since, finding.at + 1)
+        return Impact(failed, repositories, clients)
+
+    def _wants_action(self, incident: Incident, finding: Finding, status: SloStatus | None) -> bool:
+        """A repair is for what hurts now: a bad indicator, or another system's alert."""
+        if incident.state not in LIVE or incident.id in self._tried or incident.slo != finding.slo:
+            return False
+        if status is not None and status.indicator_ok is not False:
+            return False
+        if not incident.actions:
+            return True
+        last = self._p.records.action(incident.actions[-1])
+        return last.state is ActionState.EXPIRED
+
+    def _propose(self, incident: Incident) -> None:
+        made, reasons = self._p.repair.propose(incident)
+        if made:
+            for action in made:
+                self._p.observer.action(action)
+            return
+        self._tried.add(incident.id)
+        for reason in reasons:
+            self._amend(
+                incident, "incident.no_repair", {"reason": reason}, text=f"no repair offered: {reason}"
+            )
+
+    # verify ----------------------------------------------------------------------------------
+
+    def _verify(self, registry: str, now: float) -> None:
+        for action in self._p.repair.verifying():
+            if action.registry == registry and action.verification and action.run:
+                self._verify_one(
+                    action, action.verification, action.run.ended_at or action.run.started_at, now
+                )
+
+    def _verify_one(self, action: Action, proof: Verification, ended: float, now: float) -> None:
+        row = self._p.judge.row(proof.slo)
+        if row is None:
+            reason = f"slo {proof.slo!r} is gone from the matrix: nobody can tell whether it helped"
+            self._p.repair.settle(action, ActionState.ESCALATED, reason, reason=reason)
+            return
+        found = self._p.judge.indicator(row, action.registry, now, since=ended)
+        after = _counted(proof, found)
+        if after.good_rounds >= after.needed_rounds:
+            after = replace(after, recovered_at=found.at)
+            reason = f"{after.good_rounds} good rounds after the run: {found.reason}"
+            self._p.repair.settle(action, ActionState.SUCCEEDED, reason, verification=after)
+            self._resolve(self._p.records.incident(action.incident), f"healed by {action.id}: {reason}")
+        elif now >= proof.until:
+            reason = f"{row.title} did not recover in time: {found.reason}"
+            self._p.repair.settle(action, ActionState.ESCALATED, reason, verification=after, reason=reason)
+            incident = self._p.records.incident(action.incident)
+            self._amend(incident, "incident.escalated", {"action": action.id}, text=f"escalated: {reason}")
+        elif after != proof:
+            text = f"good rounds: {after.good_rounds} of {after.needed_rounds}"
+            self._p.repair.settle(action, ActionState.VERIFYING, text, verification=after)
+
+    def _recover(self, registry: str, now: float) -> None:
+        """Incidents that got well without us: three good rounds, and no repair under way."""
+        for incident in self._live():
+            row = self._p.judge.row(incident.slo) if incident.slo else None
+            own = any(finding.startswith(f"{SEAWALL}:") for finding in incident.findings)
+            if incident.registry != registry or row is None or not own:
+                continue
+            found = self._p.judge.indicator(row, registry, now)
+            count, last = self._good.get(incident.id, (0, incident.opened_at))
+            if not (found.ok and found.good):
+                self._good[incident.id] = (0, found.at or last)
+            elif found.at is not None and found.at > last:
+                self._good[incident.id] = (count + 1, found.at)
+            if self._good.get(incident.id, (0, 0.0))[0] >= GOOD_ROUNDS and not self._busy(incident):
+                self._p.repair.moot(incident, "the registry recovered before anybody approved")
+                self._resolve(incident, f"recovered without a repair: {found.reason}")
+
+    def _busy(self, incident: Incident) -> bool:
+        states = {self._p.records.action(id).state for id in incident.actions}
+        return bool(states & {ActionState.APPROVED, ActionState.RUNNING, ActionState.VERIFYING})
+
+    def _live(self) -> list[Incident]:
+        return self._p.records.incidents(LIVE, limit=200)[0]
+
+    def _resolve(self, incident: Incident, text: str) -> None:
+        now = self._p.clock.now()
+        self._good.pop(incident.id, None)
+        changes = {"state": IncidentState.RESOLVED, "resolved_at": now}
+        self._amend(incident, "incident.resolved", {"reason": text}, text=f"resolved, {text}", **changes)
+
+    def close_finding(self, source: str, fingerprint: str, text: str) -> None:
+        """Another system says that its alert is over: an incident that only it reported is resolved."""
+        with self._lock:
+            name = f"{source}:{fingerprint}"
+            for incident in self._live():
+                alone = all(finding.startswith(f"{source}:") for finding in incident.findings)
+                if name in incident.findings and alone and not self._busy(incident):
+                    self._p.repair.moot(incident, text)
+                    self._resolve(incident, text)
+
+    def _amend(
+        self,
+        incident: Incident,
+        event: str,
+        detail: Mapping[str, Any],
+        text: str | None = None,
+        actor: str = SEAWALL,
+        **changes: Any,
+    ) -> Incident:
+        """Change an incident; reads it again when somebody else was first."""
+        return amend(
+            self._p.records, self._p.observer, self._p.clock, incident, event, detail, text, actor, **changes
+        )
+
+
+def amend(
+    records: RecordStore,
+    observer: Observer,
+    clock: Clock,
+    incident: Incident,
+    event: str,
+    detail: Mapping[str, Any],
+    text: str | None,
+    actor: str,
+    **changes: Any,
+) -> Incident:
+    """Compare-and-set on an incident, on its newest version; `text` becomes a line of its timeline."""
+    at = clock.now()
+    for _ in range(10):
+        line = (TimelineEntry(at, actor, text),) if text else ()
+        after = replace(incident, timeline=(*incident.timeline, *line), **changes)
+        try:
+            saved = records.save_incident(after, actor, event, detail, at)
+        except Conflict:
+            incident = records.incident(incident.id)
+            continue
+        observer.incident(saved)
+        return saved
+    raise Conflict(f"incident {incident.id} changes too fast; try again")
+
+
+def _counted(proof: Verification, found: Indicator) -> Verification:
+    """Consecutive good rounds, each counted once by the time that it was measured."""
+    if found.ok is False or (found.ok and not found.good):
+        return replace(proof, good_rounds=0)
+    if found.ok and found.at is not None and (proof.last_round_at is None or found.at > proof.last_round_at):
+        return replace(proof, good_rounds=proof.good_rounds + 1, last_round_at=found.at)
+    return proof
+
+
+def _series(sample: Sample) -> str | None:
+    """The name under which the detector watches a sample; None if it does not."""
+    pairs = dict(sample.labels)
+    if sample.signal == "seawall_probe_duration_seconds" and pairs.get("phase") == "total":
+        return f"{sample.signal}{{site={pairs.get('site', '')}}}"
+    if sample.signal == "seawall_storage_used_ratio":
+        return f"{sample.signal}{{volume={pairs.get('volume', '')}}}"
+    return None

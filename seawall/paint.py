@@ -1,0 +1,84 @@
+"""Plain text for people: tables, the waterfall of a pull, the matrix."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from seawall.core.slos import SloStatus
+from seawall.core.times import format_duration
+
+STYLES = {"ok": "green", "at_risk": "yellow", "breached": "bold red", "unknown": "dim"}
+MARKS = {"ok": "●", "at_risk": "▲", "breached": "■", "unknown": "○"}
+_WATERFALL = 36
+
+
+def console(stderr: bool = False) -> Console:
+    """Wide enough for a table even where no terminal tells its width."""
+    found = Console(stderr=stderr, highlight=False)
+    return found if found.is_terminal else Console(stderr=stderr, highlight=False, width=140)
+
+
+def table(*columns: str) -> Table:
+    """A table without frames."""
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    for column in columns:
+        made.add_column(column, overflow="fold")
+    return made
+
+
+def value(number: float | None, unit: str) -> str:
+    """A value in its unit: 0.42 s -> 420 ms, 0.85 ratio -> 85.0 %, 120 s -> 2m."""
+    if number is None:
+        return "–"
+    if unit == "ratio":
+        return f"{number * 100:.1f} %"
+    if unit == "s":
+        return "0 s" if number == 0 else format_duration(number) if number >= 1 else f"{number * 1000:.0f} ms"
+    return f"{number:g} {unit}"
+
+
+def matrix(rows: Sequence[dict[str, Any]]) -> Table:
+    """The SLO matrix, from the API's shape."""
+    made = table("registry", "promise", "state", "now", "value", "limit", "budget left", "why")
+    for row in rows:
+        now = {True: "ok", False: "BAD", None: "?"}[row["indicator_ok"]]
+        budget = row["budget_remaining_ratio"]
+        made.add_row(
+            escape(row["registry"]),
+            row["name"],
+            Text(f"{MARKS[row['status']]} {row['status']}", STYLES[row["status"]]),
+            Text(now, "bold red" if now == "BAD" else ""),
+            value(row["value"], row["unit"]),
+            value(row["threshold"], row["unit"]),
+            "–" if budget is None else f"{budget * 100:.0f} %",
+            escape(row["reason"]),
+        )
+    return made
+
+
+def status_line(status: SloStatus) -> Text:
+    """One row in a few words, for the demo's progress."""
+    mark = Text(f"{MARKS[status.status]} {status.name} ", STYLES[status.status])
+    return mark.append(value(status.value, status.unit), "default")
+
+
+def waterfall(phases: Sequence[Any], total: float) -> Table:
+    """Phases of one pull as bars on one time axis; `total` is in seconds."""
+    made = table("phase", "", "ms", "bytes", "")
+    for phase in phases:
+        before = round(phase.start / total * _WATERFALL) if total else 0
+        width = max(1, round(phase.seconds / total * _WATERFALL)) if total else 1
+        bar = " " * before + "█" * min(width, _WATERFALL - before or 1)
+        made.add_row(
+            phase.name,
+            Text(bar, "red" if phase.error else "cyan"),
+            f"{phase.seconds * 1000:.1f}",
+            str(phase.bytes or ""),
+            escape(phase.error or phase.target[:40]),
+        )
+    return made

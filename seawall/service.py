@@ -1,0 +1,206 @@
+"""What the roof offers: the one object that API, console and webhooks work with."""
+
+import asyncio
+import hashlib
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from remediation.lifecycle import Lifecycle
+from seawall.config import Config
+from seawall.core.actions import Action
+from seawall.core.errors import Conflict, InputError, Overloaded, Refused
+from seawall.core.incidents import Incident, IncidentState
+from seawall.core.ports import Clock, EventStore, Judge, RecordStore, SampleStore
+from seawall.core.signals import Event
+from seawall.core.slos import SloStatus
+from seawall.cycle import Cycle, amend
+from seawall.telemetry import Telemetry
+
+ROLES = ("viewer", "operator", "approver", "admin")
+SESSION_SECONDS = 12 * 3600.0
+QUEUE_SIZE = 2000
+BATCH_SIZE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who asks. `via` is token, session or socket."""
+
+    name: str
+    role: str
+    via: str
+
+    def may(self, role: str) -> bool:
+        """True if this role includes `role`."""
+        return ROLES.index(self.role) >= ROLES.index(role)
+
+
+def hash_secret(secret: str) -> str:
+    """Hex SHA-256: tokens are 256 random bits, so that a slow hash would add nothing."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+class Intake:
+    """Events pushed to us, committed in groups: a bounded queue, one writer, an answer after the commit."""
+
+    def __init__(self, events: EventStore, telemetry: Telemetry) -> None:
+        self._events, self._telemetry = events, telemetry
+        self._queue: asyncio.Queue[tuple[Sequence[Event], asyncio.Future[None]]]
+        self._queue = asyncio.Queue(QUEUE_SIZE)
+
+    def depth(self) -> int:
+        """Deliveries that wait."""
+        return self._queue.qsize()
+
+    async def keep(self, events: Sequence[Event]) -> None:
+        """Returns once they are durable. Overloaded when the queue is full: nothing was taken."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        try:
+            self._queue.put_nowait((events, done))
+        except asyncio.QueueFull:
+            raise Overloaded(f"{QUEUE_SIZE} deliveries wait already; send it again later") from None
+        await done
+
+    async def write(self) -> None:
+        """The writer; runs until it is cancelled."""
+        while True:
+            waiting = [await self._queue.get()]
+            while len(waiting) < BATCH_SIZE and not self._queue.empty():
+                waiting.append(self._queue.get_nowait())
+            events = [event for batch, _ in waiting for event in batch]
+            try:
+                new = await asyncio.to_thread(self._events.append, events, {})
+            except Exception as error:
+                _answer(waiting, error)
+                continue
+            if new:
+                self._telemetry.observe_events(events)
+            _answer(waiting, None)
+
+
+def _answer(waiting: Sequence[tuple[Sequence[Event], asyncio.Future[None]]], error: Exception | None) -> None:
+    for _, done in waiting:
+        if done.done():
+            continue
+        if error is None:
+            done.set_result(None)
+        else:
+            done.set_exception(error)
+
+
+@dataclass
+class Service:
+    """Everything that the roof may use, wired by seawall.app."""
+
+    config: Config
+    clock: Clock
+    samples: SampleStore
+    events: EventStore
+    records: RecordStore
+    judge: Judge
+    cycle: Cycle
+    repair: Lifecycle
+    telemetry: Telemetry
+    intake: Intake
+    webhook_tokens: Mapping[str, str] = field(default_factory=dict)
+    broken_playbooks: Sequence[InputError] = ()
+
+    @property
+    def registries(self) -> list[str]:
+        """Names of the watched registries."""
+        return [registry.name for registry in self.config.registries]
+
+    def ready(self) -> bool:
+        """The stores answer and the cycle turns (or has nothing to watch)."""
+        self.records.frozen()
+        late = self.clock.now() - self.cycle.last_turn > 6 * self.config.probe.interval
+        return not (self.registries and self.cycle.last_turn and late)
+
+    # judgement -----------------------------------------------------------------------------
+
+    def statuses(self, registry: str | None = None, at: float | None = None) -> list[SloStatus]:
+        """Every row of every registry: as of the last turn, or judged anew as of `at`."""
+        names = [name for name in self.registries if registry in (None, name)]
+        if at is not None:
+            return [status for name in names for status in self.judge.judge(name, at)]
+        now = self.clock.now()
+        return [s for name in names for s in self.cycle.statuses.get(name) or self.judge.judge(name, now)]
+
+    # incidents -----------------------------------------------------------------------------
+
+    def acknowledge(self, id: str, by: str) -> Incident:
+        """Somebody is on it."""
+        incident = self.records.incident(id)
+        if incident.state is not IncidentState.OPEN:
+            raise Conflict(f"incident {id} is {incident.state}; only an open one can be acknowledged")
+        changes = {"state": IncidentState.ACKNOWLEDGED, "acknowledged_by": by}
+        return self._amend(incident, "incident.acknowledged", f"acknowledged by {by}", by, **changes)
+
+    def resolve(self, id: str, by: str, reason: str) -> Incident:
+        """A person closes it by hand."""
+        incident = self.records.incident(id)
+        if incident.state is IncidentState.RESOLVED:
+            raise Conflict(f"incident {id} is resolved already")
+        changes = {"state": IncidentState.RESOLVED, "resolved_at": self.clock.now()}
+        text = f"resolved by {by}" + (f": {reason}" if reason else "")
+        saved = self._amend(incident, "incident.resolved", text, by, **changes)
+        self.repair.moot(saved, f"the incident was resolved by {by}")
+        return saved
+
+    def note(self, id: str, by: str, text: str) -> Incident:
+        """Add a line to the story."""
+        return self._amend(self.records.incident(id), "incident.note", text, by)
+
+    def _amend(self, incident: Incident, event: str, text: str, by: str, **changes: Any) -> Incident:
+        detail = {"text": text}
+        return amend(self.records, self.telemetry, self.clock, incident, event, detail, text, by, **changes)
+
+    # actions and the switch ------------------------------------------------------------------
+
+    def approve(self, id: str, who: Identity, reason: str, digest: str | None) -> Action:
+        """One person's consent; needs the role approver."""
+        if not who.may("approver"):
+            raise Refused(f"{who.name} is {who.role}; approving needs the role approver")
+        return self.repair.approve(id, who.name, reason, digest)
+
+    def freeze(self, frozen: bool, who: Identity, reason: str) -> None:
+        """Durable when it returns; runs that have begun go on."""
+        self.records.freeze(frozen, who.name, self.clock.now(), reason)
+        if not frozen:
+            self.repair.thaw()
+        self.telemetry.say("freeze", {"frozen": frozen})
+
+    # tokens and sessions ---------------------------------------------------------------------
+
+    def new_token(self, name: str, role: str, by: str, until: float | None) -> str:
+        """A new token's secret; only its hash is kept, so that it is shown once."""
+        if role not in ROLES:
+            raise InputError("token", f"role {role!r} is unknown", f"use one of {', '.join(ROLES)}")
+        secret = f"sw_{secrets.token_urlsafe(32)}"
+        self.records.add_token(name, role, hash_secret(secret), by, self.clock.now(), until)
+        return secret
+
+    def by_token(self, secret: str) -> Identity | None:
+        """The bearer of a live token."""
+        found = self.records.token(hash_secret(secret), self.clock.now())
+        return Identity(*found, via="token") if found else None
+
+    def by_session(self, secret: str) -> Identity | None:
+        """The holder of a live session."""
+        found = self.records.session(hash_secret(secret), self.clock.now())
+        return Identity(*found, via="session") if found else None
+
+    def log_in(self, token: str) -> tuple[Identity, str] | None:
+        """A session made from a token: who, and the cookie's secret."""
+        who = self.by_token(token)
+        if who is None:
+            return None
+        secret, now = secrets.token_urlsafe(32), self.clock.now()
+        self.records.add_session(hash_secret(secret), who.name, who.role, now, now + SESSION_SECONDS)
+        return who, secret
+
+    def log_out(self, secret: str) -> None:
+        """End a session."""
+        self.records.end_session(hash_secret(secret))
