@@ -302,9 +302,9 @@ class Lifecycle:
         """Actions whose effect is being measured."""
         return [action for action in self._open() if action.state is S.VERIFYING]
 
-    def settle(self, action: Action, to: ActionState, reason: str, **changes: Any) -> Action:
+    def settle(self, action: Action, to: ActionState, text: str, **changes: Any) -> Action:
         """Write a step of the verification."""
-        return self._to(action, to, SEAWALL, reason, **changes)
+        return self._to(action, to, SEAWALL, text, **changes)
 
     # parts -----------------------------------------------------------------------------------
 

@@ -104,11 +104,11 @@ def build_collectors(config: Config, events: EventStore) -> list[Collector]:
                 )
             )
         for path in registry.logs:
-            follower = FollowedLog(registry=registry.name, path=path, interval=config.probe.interval / 2)
+            follower = FollowedLog(registry=registry.name, path=str(path), interval=config.probe.interval / 2)
             follower.restore(events.checkpoint(follower.source))
             collectors.append(follower)
     collectors += [
-        Volume(registry=volume.registry, path=volume.path, interval=STORAGE_INTERVAL)
+        Volume(registry=volume.registry, path=str(volume.path), interval=STORAGE_INTERVAL)
         for volume in config.storage
     ]
     return collectors
@@ -123,7 +123,7 @@ def probe_of(registry: Registry, config: Config) -> PullProbe:
         image=config.probe.image,
         username=registry.username,
         password=registry.password if registry.username else None,
-        ca_file=registry.ca_file,
+        ca_file=str(registry.ca_file) if registry.ca_file else None,
         interval=config.probe.interval,
         timeout=config.probe.timeout,
     )

@@ -109,7 +109,7 @@ async def _registry(registry: Registry, config: Config) -> Check:
     name = f"registry {registry.name}"
     try:
         login = Credentials(registry.username, registry.password) if registry.username else None
-        tls = tls_context(registry.ca_file)
+        tls = tls_context(str(registry.ca_file) if registry.ca_file else None)
         pull = await probe(registry.url, None, config.probe.timeout, login, tls)
     except InputError as error:
         return _failed(name, error)

@@ -27,7 +27,7 @@ def _seconds(value: object) -> object:
 
 def _http_url(value: object) -> object:
     if isinstance(value, str):
-        if not re.match(r"https?://[^\s/@]+", value):
+        if not re.fullmatch(r"https?://[^\s/@]+(/\S*)?", value):
             raise ValueError("is not an http:// or https:// URL without user and password in it")
         return value.rstrip("/")
     return value

@@ -266,8 +266,14 @@ class Cycle:
     def _resolve(self, incident: Incident, text: str) -> None:
         now = self._p.clock.now()
         self._good.pop(incident.id, None)
-        changes = {"state": IncidentState.RESOLVED, "resolved_at": now}
-        self._amend(incident, "incident.resolved", {"reason": text}, text=f"resolved, {text}", **changes)
+        self._amend(
+            incident,
+            "incident.resolved",
+            {"reason": text},
+            text=f"resolved, {text}",
+            state=IncidentState.RESOLVED,
+            resolved_at=now,
+        )
 
     def close_finding(self, source: str, fingerprint: str, text: str) -> None:
         """Another system says that its alert is over: an incident that only it reported is resolved."""

@@ -9,9 +9,9 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from seawall.core.slos import SloStatus
 from seawall.core.times import format_duration
 
+__all__ = ["Text", "console", "escape", "matrix", "table", "value", "waterfall"]
 STYLES = {"ok": "green", "at_risk": "yellow", "breached": "bold red", "unknown": "dim"}
 MARKS = {"ok": "●", "at_risk": "▲", "breached": "■", "unknown": "○"}
 _WATERFALL = 36
@@ -59,12 +59,6 @@ def matrix(rows: Sequence[dict[str, Any]]) -> Table:
             escape(row["reason"]),
         )
     return made
-
-
-def status_line(status: SloStatus) -> Text:
-    """One row in a few words, for the demo's progress."""
-    mark = Text(f"{MARKS[status.status]} {status.name} ", STYLES[status.status])
-    return mark.append(value(status.value, status.unit), "default")
 
 
 def waterfall(phases: Sequence[Any], total: float) -> Table:

@@ -20,7 +20,7 @@ async def pull_once(image: str, config: Path | None, plain_http: bool, deadline:
     scheme = "http" if plain_http or _loopback(wanted.host) else "https"
     url = registry.url if registry else f"{scheme}://{wanted.host}"
     login = Credentials(registry.username, registry.password) if registry and registry.username else None
-    tls = tls_context(registry.ca_file if registry else None)
+    tls = tls_context(str(registry.ca_file) if registry and registry.ca_file else None)
     return await probe(url, wanted, deadline, login, tls), url
 
 

@@ -19,6 +19,7 @@ from seawall.cycle import Cycle, amend
 from seawall.telemetry import Telemetry
 
 ROLES = ("viewer", "operator", "approver", "admin")
+SESSION_COOKIE = "seawall_session"
 SESSION_SECONDS = 12 * 3600.0
 QUEUE_SIZE = 2000
 BATCH_SIZE = 500

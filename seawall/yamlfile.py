@@ -1,6 +1,7 @@
 """Strict YAML: one UTF-8 document of plain data, whose every error names file, line and remedy."""
 
 import difflib
+import re
 import types
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -138,7 +139,8 @@ def validate(model: type[Model], document: Document) -> Model:
     try:
         return model.model_validate(document.data)
     except ValidationError as error:
-        faults = error.errors(include_url=False)
+        # An unknown key first: it is often the misspelt form of one that is told as missing.
+        faults = sorted(error.errors(include_url=False), key=lambda f: f["type"] != "extra_forbidden")
         raise _fault(model, document, faults[0], len(faults) - 1) from error
 
 
@@ -155,8 +157,13 @@ def _fault(model: type[BaseModel], document: Document, fault: Any, more: int) ->
         return InputError(document.place(key[:-1]), f"key {name!r} is missing{rest}", f"add {key[-1]!r}")
     said = str(fault["msg"]).removeprefix("Value error, ")
     given = fault["input"]
-    shown = f" is {given!r}" if isinstance(given, str | int | float | bool) and key else ""
+    shown = f" is {_masked(given)!r}" if isinstance(given, str | int | float | bool) and key else ""
     return InputError(document.place(key), f"{name}{shown}{rest}", said[:1].lower() + said[1:])
+
+
+def _masked(given: Any) -> Any:
+    """A URL without the user and password that somebody wrote into it."""
+    return re.sub(r"//[^/\s]*@", "//***@", given) if isinstance(given, str) else given
 
 
 def _real(document: Document, loc: KeyPath) -> KeyPath:

@@ -15,9 +15,8 @@ from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from seawall.api.problems import problem
-from seawall.service import Identity, Service
+from seawall.service import SESSION_COOKIE, Identity, Service
 
-COOKIE = "seawall_session"
 SOCKET_CLIENT = "unix:"
 WEBHOOKS = "/api/v1/webhooks/"
 OPEN = frozenset({"/", "/login", "/healthz", "/readyz", "/metrics", "/api/openapi.json"})
@@ -98,7 +97,7 @@ class Gate:
 def cookie_of(headers: Headers) -> str | None:
     """The session cookie's secret."""
     try:
-        morsel = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+        morsel = SimpleCookie(headers.get("cookie", "")).get(SESSION_COOKIE)
     except CookieError:
         return None
     return morsel.value if morsel else None

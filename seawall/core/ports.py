@@ -374,7 +374,7 @@ class Repair(Protocol):
         """Actions whose effect is being measured."""
         ...
 
-    def settle(self, action: Action, to: ActionState, reason: str, **changes: Any) -> Action:
+    def settle(self, action: Action, to: ActionState, text: str, **changes: Any) -> Action:
         """Write a step of the verification."""
         ...
 

@@ -1,0 +1,56 @@
+"""Numbers and times as people read them; words stay in the templates."""
+
+from datetime import UTC, datetime
+
+from seawall.core.slos import SloRow, SloStatus, SloType
+from seawall.core.times import MINUTE, format_duration
+
+
+def amount(value: float, unit: str) -> str:
+    """A value in its base unit -> `420 ms`, `22 %`, `1.2 s`, `3 pulls`."""
+    if unit == "ratio":
+        return f"{_short(value * 100, 1)} %"
+    if unit == "s":
+        return seconds(value)
+    return f"{value:,g} {unit}".rstrip()
+
+
+def seconds(value: float) -> str:
+    """Seconds -> `420 ms`, `1.25 s`, `1h23m`."""
+    if value < 1:
+        return f"{value * 1000:.0f} ms"
+    return f"{_short(value, 2)} s" if value < MINUTE else format_duration(value)
+
+
+def minutes(value: float) -> str:
+    """Seconds -> `0 min`, `2.5 min`."""
+    return f"{_short(value / MINUTE, 1)} min"
+
+
+def value_of(status: SloStatus, row: SloRow) -> str | None:
+    """A row's value for people; None when it is not known."""
+    if status.value is None:
+        return None
+    return minutes(status.value) if row.type is SloType.TIME_SLICES else amount(status.value, status.unit)
+
+
+def threshold_of(row: SloRow) -> str:
+    """A row's limit for people."""
+    value = row.objective.value
+    return minutes(value) if row.type is SloType.TIME_SLICES else amount(value, row.unit)
+
+
+def percent(ratio: float) -> str:
+    """A share, 0 to 1 -> `40 %`."""
+    return f"{ratio * 100:.0f} %"
+
+
+def utc(at: float) -> str:
+    """Unix seconds -> `24 Nov 2026, 03:00:12 UTC`."""
+    moment = datetime.fromtimestamp(at, UTC)
+    return f"{moment.day} {moment:%b %Y, %H:%M:%S} UTC"
+
+
+def _short(value: float, digits: int) -> str:
+    text = f"{value:,.{digits}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

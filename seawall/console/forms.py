@@ -1,0 +1,181 @@
+"""What the pages' forms do. A refusal comes back on the page it came from, with what was typed."""
+
+from collections.abc import Callable
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from seawall.console import views
+from seawall.console.asking import Form, ServiceDep, Who, local_path, need
+from seawall.console.render import PageRoute, html, login_page, status_of
+from seawall.core.errors import Conflict, InputError, NotFound, SeawallError
+from seawall.service import SESSION_COOKIE, SESSION_SECONDS, Identity, Service
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+
+
+def _on(path: str) -> RedirectResponse:
+    return RedirectResponse(path, 303)
+
+
+def _answer(
+    who: Identity, role: str, do: Callable[[], object], path: str, again: Callable[[str, int], Response]
+) -> Response:
+    """Do it, if `who` has the role, and go on to `path`; or show the page again with the reason why not."""
+    try:
+        need(who, role)
+        do()
+    except NotFound:
+        raise
+    except SeawallError as error:
+        return again(str(error), status_of(error))
+    return _on(path)
+
+
+# in and out ------------------------------------------------------------------------------------
+
+
+@router.post("/login")
+def log_in(request: Request, service: ServiceDep, form: Form) -> Response:
+    """A session from a token; the cookie is for this site and no script."""
+    onward = local_path(form.get("next", ""))
+    # Strangers reach this form, so that the gate's check of changes by cookie has not seen it.
+    if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        return html(login_page(onward, "foreign"), 403)
+    found = service.log_in(form.get("token", ""))
+    if found is None:
+        return html(login_page(onward, "wrong"), 401)
+    response = _on(onward)
+    response.set_cookie(
+        SESSION_COOKIE,
+        found[1],
+        max_age=int(SESSION_SECONDS),
+        path="/",
+        secure=request.url.scheme == "https",
+        httponly=True,
+        samesite="lax",
+    )
+    return response
+
+
+@router.post("/logout")
+def log_out(request: Request, service: ServiceDep, who: Who) -> Response:
+    """End the session."""
+    secret = request.cookies.get(SESSION_COOKIE)
+    if secret:
+        service.log_out(secret)
+    response = _on("/login")
+    response.delete_cookie(SESSION_COOKIE, path="/", httponly=True, samesite="lax")
+    return response
+
+
+# incidents -------------------------------------------------------------------------------------
+
+
+@router.post("/incidents/{id}/acknowledge")
+def acknowledge(id: str, service: ServiceDep, who: Who) -> Response:
+    """Somebody is on it."""
+    return _answer(
+        who,
+        "operator",
+        lambda: service.acknowledge(id, who.name),
+        f"/incidents/{id}",
+        lambda why, status: views.incident_page(service, who, id, why, status),
+    )
+
+
+@router.post("/incidents/{id}/note")
+def note(id: str, service: ServiceDep, who: Who, form: Form) -> Response:
+    """A line for the story."""
+    text = form.get("text", "")
+
+    def write() -> None:
+        if not text:
+            raise InputError("note", "it is empty", "write a line first")
+        service.note(id, who.name, text)
+
+    return _answer(
+        who,
+        "operator",
+        write,
+        f"/incidents/{id}#timeline",
+        lambda why, status: views.incident_page(service, who, id, why, status, text),
+    )
+
+
+@router.post("/incidents/{id}/resolve")
+def resolve(id: str, service: ServiceDep, who: Who, form: Form) -> Response:
+    """A person closes it by hand."""
+    return _answer(
+        who,
+        "operator",
+        lambda: service.resolve(id, who.name, form.get("reason", "")),
+        f"/incidents/{id}",
+        lambda why, status: views.incident_page(service, who, id, why, status),
+    )
+
+
+# actions ---------------------------------------------------------------------------------------
+
+
+@router.post("/actions/{id}/approve")
+def approve(id: str, service: ServiceDep, who: Who, form: Form) -> Response:
+    """Consent to exactly the preview that the page showed."""
+
+    def consent() -> None:
+        if not form.get("digest"):
+            raise Conflict("the form did not say which preview it approves; read the page again")
+        service.approve(id, who, form.get("reason", ""), form["digest"])
+
+    again = _action_again(service, who, id, form.get("reason", ""))
+    return _answer(who, "approver", consent, f"/actions/{id}", again)
+
+
+@router.post("/actions/{id}/reject")
+def reject(id: str, service: ServiceDep, who: Who, form: Form) -> Response:
+    """It will not run."""
+    reason = form.get("reason", "")
+    again = _action_again(service, who, id, reason)
+    return _answer(
+        who, "approver", lambda: service.repair.reject(id, who.name, reason), f"/actions/{id}", again
+    )
+
+
+@router.post("/actions/{id}/cancel")
+def cancel(id: str, service: ServiceDep, who: Who, form: Form) -> Response:
+    """Stop the run, or take the approval back before it began."""
+    reason = form.get("reason", "")
+    again = _action_again(service, who, id, reason)
+    return _answer(
+        who, "approver", lambda: service.repair.cancel(id, who.name, reason), f"/actions/{id}", again
+    )
+
+
+def _action_again(service: Service, who: Identity, id: str, reason: str) -> Callable[[str, int], Response]:
+    return lambda why, status: views.action_page(service, who, id, why, status, reason)
+
+
+# the switch ------------------------------------------------------------------------------------
+
+
+@router.post("/freeze")
+def freeze(service: ServiceDep, who: Who, form: Form) -> Response:
+    """No run starts from now on."""
+    return _switch(service, who, True, "operator", form.get("reason", ""))
+
+
+@router.post("/unfreeze")
+def unfreeze(service: ServiceDep, who: Who, form: Form) -> Response:
+    """What is approved and not expired goes on."""
+    return _switch(service, who, False, "approver", form.get("reason", ""))
+
+
+def _switch(service: Service, who: Identity, frozen: bool, role: str, reason: str) -> Response:
+    return _answer(
+        who,
+        role,
+        lambda: service.freeze(frozen, who, reason),
+        "/",
+        lambda why, status: views.overview_page(service, who, why, status),
+    )

@@ -1,0 +1,115 @@
+"""What the overview shows, taken from the service; the words are in its template."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from seawall.console.charts import Point, Round
+from seawall.core.actions import Action, ActionState
+from seawall.core.incidents import Incident, IncidentState
+from seawall.core.slos import SloRow, SloStatus, SloType, Status
+from seawall.service import Service
+
+LIVE = (IncidentState.OPEN, IncidentState.ACKNOWLEDGED)
+UNDER_WAY = (ActionState.APPROVED, ActionState.RUNNING, ActionState.VERIFYING)
+STRIP_SECONDS = 900.0
+PROBE_SERIES = "seawall_probe_duration_seconds{"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A row of the matrix as shown. `series` names what `points` are; `rounds` are probe rounds."""
+
+    status: SloStatus
+    row: SloRow
+    series: str
+    points: tuple[Point, ...]
+    rounds: tuple[Round, ...]
+    span: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """Whether all is well. `kind`: nothing | stale | incident | acknowledged | breached | at_risk |
+    unknown | kept; `count` belongs to it, `kept` of `rows` promises are kept."""
+
+    kind: str
+    count: int
+    kept: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """Everything on the page, as of `now`."""
+
+    now: float
+    judged_at: float
+    headline: Headline
+    matrix: dict[str, list[Line]]
+    collectors: list[tuple[str, str, bool, str]]
+    incidents: list[Incident]
+    awaiting: list[Action]
+    under_way: list[Action]
+
+
+def overview(service: Service) -> Overview:
+    """The page's content, read now."""
+    now = service.clock.now()
+    statuses = service.statuses()
+    incidents, _ = service.records.incidents(LIVE, limit=50)
+    lines = [line for status in statuses if (line := _line(service, status, now))]
+    return Overview(
+        now=now,
+        judged_at=service.cycle.last_turn,
+        headline=headline(statuses, incidents, service.ready(), bool(service.registries)),
+        matrix={name: [it for it in lines if it.status.registry == name] for name in service.registries},
+        collectors=[(*key, *value) for key, value in sorted(service.telemetry.collectors.items())],
+        incidents=incidents,
+        awaiting=service.records.actions((ActionState.AWAITING_APPROVAL,), limit=50)[0],
+        under_way=service.records.actions(UNDER_WAY, limit=50)[0],
+    )
+
+
+def headline(
+    statuses: Sequence[SloStatus], incidents: Sequence[Incident], ready: bool, watching: bool
+) -> Headline:
+    """The worst that is true: an open incident first; stale data is never called well."""
+    found = [status.status for status in statuses]
+    waiting = sum(1 for incident in incidents if incident.state is IncidentState.OPEN)
+    counts = (
+        ("incident", waiting),
+        ("nothing", int(not watching)),
+        ("stale", int(not ready)),
+        ("acknowledged", len(incidents)),
+        ("breached", found.count(Status.BREACHED)),
+        ("at_risk", found.count(Status.AT_RISK)),
+        ("unknown", found.count(Status.UNKNOWN)),
+    )
+    kind, count = next(((kind, count) for kind, count in counts if count), ("kept", len(found)))
+    return Headline(kind, count, found.count(Status.OK), len(found))
+
+
+def _line(service: Service, status: SloStatus, now: float) -> Line | None:
+    row = service.judge.row(status.name)
+    if row is None:
+        return None
+    probed = row.type is SloType.TIME_SLICES
+    series = _probe_series(service, status.registry) if probed else f"slo:{row.name}"
+    points = tuple(service.telemetry.points.get((status.registry, series), ()))
+    span = (now - STRIP_SECONDS, now)
+    rounds = probe_rounds(service, status.registry, row.signal, span) if probed else ()
+    return Line(status, row, series, points, rounds, span)
+
+
+def _probe_series(service: Service, registry: str) -> str:
+    """The first site's probe duration; "" while there is none."""
+    names = [name for watched, name in list(service.telemetry.points) if watched == registry]
+    return next((name for name in sorted(names) if name.startswith(PROBE_SERIES)), "")
+
+
+def probe_rounds(
+    service: Service, registry: str, signal: str, span: tuple[float, float]
+) -> tuple[Round, ...]:
+    """(when, did it succeed) of every probe round of every site in the span."""
+    found = service.samples.range(registry, signal, span[0], span[1] + 0.001)
+    return tuple((sample.at, sample.value >= 0.5) for sample in found)

@@ -1,0 +1,133 @@
+"use strict";
+// Local times, countdowns, copying, and parts of the page that follow the live stream.
+(() => {
+  const page = document.body.dataset.page;
+  const kept = new Map();
+  const parts = (root) => root.querySelectorAll("[data-live]");
+
+  // Times: the server writes UTC; a person reads the local time, with the date when it is not today.
+  const clock = { hour: "2-digit", minute: "2-digit", second: "2-digit" };
+  const dated = { day: "numeric", month: "short", year: "numeric", ...clock, timeZoneName: "short" };
+  const lang = document.documentElement.lang;
+  function localise(root) {
+    for (const it of root.querySelectorAll("time[datetime]:not([data-countdown])")) {
+      if (it.title) continue;
+      const at = new Date(it.dateTime);
+      const today = at.toDateString() === new Date().toDateString();
+      it.title = it.textContent;
+      it.textContent = new Intl.DateTimeFormat(lang, today ? clock : dated).format(at);
+    }
+    for (const it of root.querySelectorAll("[data-copy]")) it.hidden = !navigator.clipboard;
+  }
+
+  function countDown() {
+    for (const it of document.querySelectorAll("[data-countdown]")) {
+      const left = Math.max(0, Math.round((new Date(it.dateTime) - Date.now()) / 1000));
+      const minutes = Math.floor(left / 60);
+      it.textContent = minutes ? `${minutes} min ${left % 60} s` : `${left} s`;
+    }
+  }
+
+  // A part is replaced only when the server's text of it changed. What somebody types stays; a preview
+  // that somebody is about to approve is never exchanged under the thumb: it is called out of date.
+  const guardOf = (part) => part.dataset.guard;
+  const typing = (part) =>
+    [...part.querySelectorAll("input, textarea")].some(
+      (field) => field === document.activeElement || field.value !== field.defaultValue);
+  let stale = false;
+
+  function outdated(old, fresh) {
+    const notice = old.querySelector("[data-stale]");
+    const consent = document.querySelector("form[action$='/approve']");
+    if (!notice || !consent || guardOf(old) === guardOf(fresh)) return false;
+    notice.hidden = false;
+    for (const button of consent.querySelectorAll("button")) button.disabled = true;
+    return true;
+  }
+
+  function exchange(old, fresh) {
+    const active = old.contains(document.activeElement) ? document.activeElement : null;
+    const mark = active && (active.id ? `#${active.id}` : active.getAttribute("href") && `[href="${active.getAttribute("href")}"]`);
+    const open = [...old.querySelectorAll("details")].map((it) => it.open);
+    kept.set(fresh.id, fresh.innerHTML);
+    old.className = fresh.className;
+    if (guardOf(fresh) !== undefined) old.dataset.guard = guardOf(fresh);
+    old.replaceChildren(...fresh.childNodes);
+    old.querySelectorAll("details").forEach((it, number) => { it.open = Boolean(open[number]); });
+    localise(old);
+    if (mark) old.querySelector(mark)?.focus({ preventScroll: true });
+  }
+
+  function renew(fresh) {
+    for (const part of parts(fresh)) {
+      const old = document.getElementById(part.id);
+      if (!old || kept.get(part.id) === part.innerHTML) continue;
+      stale ||= outdated(old, part);
+      const guarded = guardOf(part) !== undefined;
+      if (guarded && (stale || (guardOf(old) === guardOf(part) && typing(old)))) continue;
+      exchange(old, part);
+    }
+    document.title = fresh.title;
+    countDown();
+  }
+
+  // The stream names what changed; the page is asked for anew, at most once a second.
+  const link = document.getElementById("link");
+  let asked = 0, timer = 0, stream = null;
+
+  function say(live) {
+    link.textContent = live ? link.dataset.liveWord : link.dataset.waitWord;
+    link.className = live ? "live" : "lost";
+  }
+
+  async function ask() {
+    timer = 0;
+    asked = Date.now();
+    try {
+      const answer = await fetch(page, { headers: { Accept: "text/html" }, cache: "no-store" });
+      if (answer.status === 401 || answer.redirected) return location.assign(page);
+      if (!answer.ok) return say(false);
+      renew(new DOMParser().parseFromString(await answer.text(), "text/html"));
+    } catch { say(false); }
+  }
+
+  function poke() {
+    if (!timer && !document.hidden) timer = setTimeout(ask, Math.max(50, asked + 1000 - Date.now()));
+  }
+
+  function connect() {
+    stream = new EventSource("/api/v1/stream");
+    stream.onopen = () => { say(true); poke(); };
+    stream.onerror = () => say(false);
+    for (const kind of ["slos", "incident", "action", "freeze"]) stream.addEventListener(kind, poke);
+  }
+
+  for (const part of parts(document)) kept.set(part.id, part.innerHTML);
+  localise(document);
+  countDown();
+  setInterval(countDown, 1000);
+  if (page && location.pathname !== page) history.replaceState(null, "", page);
+
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("[data-copy]");
+    if (!button) return;
+    await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
+    button.textContent = "Copied";
+  });
+  document.addEventListener("submit", (event) => {
+    setTimeout(() => { for (const it of event.target.querySelectorAll("button")) it.disabled = true; });
+  });
+  window.addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
+
+  const next = document.querySelector("form[action='/login'] [name=next]");
+  if (next && !next.value && location.pathname !== "/login") next.value = location.pathname;
+
+  if (link && kept.size) {
+    connect();
+    document.addEventListener("visibilitychange", poke);
+    setInterval(() => {
+      if (stream.readyState === EventSource.CLOSED) connect();
+      if (stream.readyState !== EventSource.OPEN) poke();
+    }, 10000);
+  }
+})();

@@ -1,0 +1,112 @@
+"""One function a page: read from the service, render. `banner` is what a form's answer has to say."""
+
+from collections.abc import Sequence
+
+from starlette.responses import Response
+
+from remediation.catalogue import Playbook
+from seawall.console import story
+from seawall.console.overview import overview
+from seawall.console.render import html, render
+from seawall.core.actions import Action
+from seawall.core.incidents import IncidentState
+from seawall.service import Identity, Service
+
+PAGE_SIZE = 50
+
+
+def overview_page(service: Service, who: Identity, banner: str = "", status: int = 200) -> Response:
+    """Is all well?"""
+    return html(
+        render("overview.html", **_common(service, who, banner), page="/", view=overview(service)), status
+    )
+
+
+def incidents_page(
+    service: Service, who: Identity, state: IncidentState | None, cursor: str | None
+) -> Response:
+    """The incidents, the newest first, a page at a time."""
+    found, following = service.records.incidents([state] if state else None, PAGE_SIZE, cursor)
+    return html(
+        render(
+            "incidents.html",
+            **_common(service, who),
+            page="/incidents",
+            incidents=found,
+            state=state,
+            cursor=cursor,
+            following=following,
+        )
+    )
+
+
+def incident_page(
+    service: Service, who: Identity, id: str, banner: str = "", status: int = 200, text: str = ""
+) -> Response:
+    """What is broken, for whom, why we think so, and what can be done. `text` was typed into the note."""
+    incident = service.records.incident(id)
+    actions = [service.records.action(name) for name in incident.actions]
+    return html(
+        render(
+            "incident.html",
+            **_common(service, who, banner),
+            page=f"/incidents/{incident.id}",
+            incident=incident,
+            actions=actions,
+            titles=_titles(service, actions),
+            picture=story.picture(service, incident),
+            text=text,
+        ),
+        status,
+    )
+
+
+def action_page(
+    service: Service, who: Identity, id: str, banner: str = "", status: int = 200, reason: str = ""
+) -> Response:
+    """The approval page; `reason` is what was typed before a refusal."""
+    action = service.records.action(id)
+    return html(
+        render(
+            "action.html",
+            **_common(service, who, banner),
+            page=f"/actions/{action.id}",
+            action=action,
+            incident=service.records.incident(action.incident),
+            playbook=service.repair.catalogue.get(action.playbook),
+            row=service.judge.row(action.verification.slo) if action.verification else None,
+            steps=story.steps(action),
+            hindrance=story.hindrance(service, action, who),
+            diff=story.diff_lines(action.preview.diff) if action.preview else [],
+            reason=reason,
+        ),
+        status,
+    )
+
+
+def playbooks_page(service: Service, who: Identity) -> Response:
+    """The catalogue, and what was left out of it."""
+    return html(
+        render(
+            "playbooks.html",
+            **_common(service, who),
+            page="/playbooks",
+            playbooks=list(service.repair.catalogue),
+            broken=service.broken_playbooks,
+        )
+    )
+
+
+def _common(service: Service, who: Identity, banner: str = "") -> dict[str, object]:
+    return {
+        "who": who,
+        "frozen": service.records.frozen(),
+        "banner": banner,
+        "now": service.clock.now(),
+    }
+
+
+def _titles(service: Service, actions: Sequence[Action]) -> dict[str, str]:
+    """Each action's playbook title; a playbook that is gone keeps its name."""
+    found: dict[str, Playbook | None] = {it.id: service.repair.catalogue.get(it.playbook) for it in actions}
+    return {it.id: playbook.title if (playbook := found[it.id]) else it.playbook for it in actions}

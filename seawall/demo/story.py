@@ -1,0 +1,295 @@
+"""The main job, told live: watch a real registry, kill it, see it found, approved, healed and proved."""
+
+import json
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any, NoReturn
+
+from rich.live import Live
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+from rich.syntax import Syntax
+
+from seawall import paint
+from seawall.client import Client
+from seawall.core.errors import SeawallError
+from seawall.core.times import format_duration, parse_time, rfc3339
+from seawall.demo.plant import PROBE_INTERVAL, REGISTRY, Plant
+from seawall.demo.registry import RegistryStand
+
+WARM_UP_SECONDS = 100.0
+DETECT_SECONDS = 60.0
+APPROVAL_SECONDS = 3600.0
+HEAL_SECONDS = 240.0
+LOOK_EVERY = 0.25
+ENDED = ("succeeded", "failed", "rolled_back", "escalated", "in_doubt", "rejected", "expired")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How it is told: `yes` approves as a second person, `auto` lets the policy approve."""
+
+    yes: bool
+    auto: bool
+    process: bool
+    as_json: bool
+
+
+def run(options: Options) -> int:
+    """0 only if the registry was really healed. Cleans up after itself, also on Ctrl-C and SIGTERM."""
+    plant = Plant("process" if options.process else "auto", options.auto)
+    try:
+        with _interrupts():
+            summary = Story(plant, options).tell()
+    except KeyboardInterrupt:
+        print("stopped; cleaning up", file=sys.stderr)  # noqa: T201 - progress is for people
+        return 130
+    finally:
+        plant.close()
+    if options.as_json:
+        print(json.dumps(summary, ensure_ascii=False))  # noqa: T201 - the one JSON object on stdout
+    return 0 if summary["healed"] else 1
+
+
+@contextmanager
+def _interrupts() -> Iterator[None]:
+    def stop(_number: int, _frame: FrameType | None) -> NoReturn:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class Story:
+    """One telling; all of it on stderr."""
+
+    def __init__(self, plant: Plant, options: Options) -> None:
+        self._plant, self._options = plant, options
+        self._out = paint.console(stderr=True)
+        self._began = time.monotonic()
+        self._timeline: list[dict[str, str]] = []
+
+    def tell(self) -> dict[str, Any]:
+        """The summary of DESIGN section 9."""
+        stand = self._open()
+        client = self._plant.client()
+        self._warm_up(client)
+        before, failed_before = stand.started_at(), self._plant.traffic().get("failed_pulls", 0)
+        self._say("killing the registry with SIGKILL", "demo")
+        killed = time.time()
+        stand.kill()
+        incident = self._detected(client)
+        detect = parse_time(incident["opened_at"]) - killed
+        self._say(f"{incident['id']} opened {detect:.1f} s after the kill: {incident['title']}", "seawall")
+        self._out.print(paint.Text(incident["explanation"], "italic"))
+        action = self._previewed(client, incident["id"])
+        action = self._healed(client, self._decided(client, action)["id"])
+        return self._summary(client, stand, killed, before, failed_before, detect, action)
+
+    # steps ---------------------------------------------------------------------------------
+
+    def _say(self, text: str, actor: str = "demo") -> None:
+        self._timeline.append({"at": rfc3339(time.time()), "actor": actor, "text": text})
+        self._out.print(f"[dim]{time.monotonic() - self._began:6.1f} s[/]  {paint.escape(text)}")
+
+    def _open(self) -> RegistryStand:
+        bar = Progress(
+            TextColumn("        pushing images"),
+            BarColumn(),
+            DownloadColumn(binary_units=True),
+            console=self._out,
+        )
+        task = bar.add_task("push")
+
+        def progress(done: int, total: int) -> None:
+            if not bar.live.is_started:
+                bar.start()
+            bar.update(task, completed=done, total=total)
+            if done >= total:
+                bar.stop()
+
+        try:
+            return self._plant.open(self._say, progress)
+        finally:
+            bar.stop()
+
+    def _warm_up(self, client: Client) -> None:
+        self._say("clients pull; waiting until P99 is known and the promises are judged")
+
+        def known() -> list[dict[str, Any]] | None:
+            rows = {row["name"]: row for row in client.get("/slos")["items"]}
+            latency, up = rows.get("pull_latency"), rows.get("availability")
+            ready = latency and up and latency["samples"] >= 1000 and up["indicator_ok"]
+            return list(rows.values()) if ready else None
+
+        rows = self._watch(known, WARM_UP_SECONDS, lambda: paint.matrix(client.get("/slos")["items"]))
+        if rows is None:
+            raise SeawallError("the promises could not be judged in time; see seawall.log with --json off")
+        self._say("all promises are judged: " + ", ".join(f"{row['name']} {row['status']}" for row in rows))
+
+    def _watch(
+        self, ask: Callable[[], Any], seconds: float, picture: Callable[[], Any] | None = None
+    ) -> Any | None:
+        """Ask until there is an answer, showing the matrix live where there is a terminal."""
+        end, shown = time.monotonic() + seconds, 0.0
+        with Live(console=self._out, auto_refresh=False, transient=False) as live:
+            while time.monotonic() < end:
+                if (answer := ask()) is not None:
+                    if picture:
+                        live.update(picture(), refresh=True)
+                    return answer
+                if picture and time.monotonic() - shown > 1 and self._out.is_terminal:
+                    live.update(picture(), refresh=True)
+                    shown = time.monotonic()
+                time.sleep(LOOK_EVERY)
+        return None
+
+    def _detected(self, client: Client) -> dict[str, Any]:
+        def opened() -> dict[str, Any] | None:
+            items = client.get("/incidents")["items"]
+            return next((it for it in items if it["slo"] == "availability"), None)
+
+        found: dict[str, Any] | None = self._watch(opened, DETECT_SECONDS)
+        if found is None:
+            raise SeawallError(f"no incident {DETECT_SECONDS:.0f} s after the kill")
+        return found
+
+    def _previewed(self, client: Client, incident: str) -> dict[str, Any]:
+        def previewed() -> dict[str, Any] | None:
+            items = [it for it in client.get("/actions")["items"] if it["incident"] == incident]
+            return items[0] if items and (items[0]["preview"] or items[0]["state"] in ENDED) else None
+
+        action: dict[str, Any] | None = self._watch(previewed, DETECT_SECONDS)
+        if action is None or action["preview"] is None:
+            raise SeawallError(f"no repair could be previewed for {incident}: {action and action['state']}")
+        self._say(
+            f"{action['id']} proposes {action['playbook']}, risk {action['risk']}; it would change:",
+            "seawall",
+        )
+        self._out.print(Syntax(action["preview"]["diff"], "diff", background_color="default", word_wrap=True))
+        self._out.print(f"         by hand: {action['preview']['manual']}", markup=False, highlight=False)
+        return action
+
+    def _decided(self, client: Client, action: dict[str, Any]) -> dict[str, Any]:
+        id, digest = action["id"], action["preview"]["digest"]
+        if self._options.auto:
+            self._say("the policy approves restart-registry by itself", "policy")
+            return action
+        if self._options.yes:
+            self._say(f"a second person approves {id} (preview {digest[:12]})", "second-person")
+            approved: dict[str, Any] = self._plant.second_person().post(
+                f"/actions/{id}/approve", {"digest": digest, "reason": "seen the diff"}
+            )
+            return approved
+        self._say(f"waiting for your approval: {self._plant.url}/actions/{id}")
+        self._out.print(f"         or: seawall approve {id} --state {self._plant.state}", markup=False)
+
+        def decided() -> dict[str, Any] | None:
+            now: dict[str, Any] = client.get(f"/actions/{id}")
+            return now if now["state"] not in ("previewed", "awaiting_approval", "proposed") else None
+
+        found: dict[str, Any] | None = self._watch(decided, APPROVAL_SECONDS)
+        if found is None:
+            raise SeawallError(f"nobody approved {id} in time")
+        return found
+
+    def _healed(self, client: Client, id: str) -> dict[str, Any]:
+        seen: list[str] = []
+
+        def ended() -> dict[str, Any] | None:
+            for line in client.get(f"/actions/{id}/history")["items"]:
+                key = line["at"] + line["text"]
+                if key not in seen:
+                    seen.append(key)
+                    self._out.print(
+                        f"         {line['actor']}: {line['text']}", markup=False, highlight=False
+                    )
+            now: dict[str, Any] = client.get(f"/actions/{id}")
+            return now if now["state"] in ENDED else None
+
+        action: dict[str, Any] | None = self._watch(ended, HEAL_SECONDS)
+        if action is None:
+            raise SeawallError(f"{id} did not end within {format_duration(HEAL_SECONDS)}")
+        return action
+
+    # the end -------------------------------------------------------------------------------
+
+    def _summary(
+        self,
+        client: Client,
+        stand: RegistryStand,
+        killed: float,
+        before: float,
+        failed_before: int,
+        detect: float,
+        action: dict[str, Any],
+    ) -> dict[str, Any]:
+        incident = client.get(f"/incidents/{action['incident']}")
+        after = stand.started_at() if stand.running() else None
+        restarted = after is not None and after > killed
+        healed = action["state"] == "succeeded" and incident["state"] == "resolved" and restarted
+        recovered = (action["verification"] or {}).get("recovered_at")
+        recover = parse_time(recovered) - killed if recovered else None
+        asked = _asked_at(client, action["id"])
+        approve = parse_time(action["approvals"][0]["at"]) - asked if action["approvals"] and asked else None
+        failed = self._plant.traffic().get("failed_pulls", 0) - failed_before
+        bad = self._bad_minutes(client)
+        story = client.get(f"/incidents/{incident['id']}/timeline")["items"]
+        story += client.get(f"/actions/{action['id']}/history")["items"]
+        summary = {
+            "healed": healed,
+            "probe_interval": PROBE_INTERVAL,
+            "detect": round(detect, 3),
+            "approve": approve if approve is None else round(approve, 3),
+            "recover": recover if recover is None else round(recover, 3),
+            "failed_pulls": failed,
+            "bad_minutes": bad,
+            "incident": incident,
+            "action": action,
+            "started": {"before": rfc3339(before), "after": after and rfc3339(after)},
+            "timeline": sorted([*self._timeline, *story], key=lambda line: line["at"]),
+        }
+        self._tell_summary(summary, restarted)
+        return summary
+
+    def _bad_minutes(self, client: Client) -> int | None:
+        """Judged as of the end of the minute that runs, so that the outage's last minute counts too."""
+        edge = (time.time() // 60 + 1) * 60
+        rows = client.get("/slos", registry=REGISTRY, at=rfc3339(edge))["items"]
+        value = next(row["value"] for row in rows if row["name"] == "availability")
+        return None if value is None else round(value / 60)
+
+    def _tell_summary(self, summary: dict[str, Any], restarted: bool) -> None:
+        self._out.print(paint.matrix(self._plant.client().get("/slos")["items"]))
+        made = paint.table("what", "figure")
+        rows = (
+            ("detected after the kill", _seconds(summary["detect"])),
+            ("question to approval", _seconds(summary["approve"])),
+            ("kill to proven recovery", _seconds(summary["recover"])),
+            ("pulls that failed meanwhile", str(summary["failed_pulls"])),
+            ("bad minutes this month", str(summary["bad_minutes"])),
+            ("the registry restarted", "yes" if restarted else "NO"),
+        )
+        for row in rows:
+            made.add_row(*row)
+        self._out.print(made)
+        verdict = "[bold green]healed and proved[/]" if summary["healed"] else "[bold red]NOT healed[/]"
+        self._out.print(f"{verdict}: {summary['incident']['id']} is {summary['incident']['state']}")
+
+
+def _asked_at(client: Client, id: str) -> float | None:
+    """When a person (or the policy) was asked: the action's preview was there."""
+    lines = client.get(f"/actions/{id}/history")["items"]
+    at = next((line["at"] for line in lines if line["text"].startswith("previewed")), None)
+    return parse_time(at) if at else None
+
+
+def _seconds(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1f} s"
