@@ -1,45 +1,87 @@
-"""Turns judgements and outside alerts into findings, and says in three sentences what they mean."""
+"""Turns judgements into findings, finds what causes what, and says in three sentences what it means."""
 
 from collections.abc import Sequence
 
-from seawall.core.incidents import Finding, Impact
-from seawall.core.slos import SloRow, SloStatus, Status
+from seawall.core.incidents import Finding, Impact, Incident, IncidentState
+from seawall.core.slos import SloRow, SloStatus, SloType, Status
 from seawall.core.times import rfc3339
 
 SOURCE = "seawall"
+# A registry that came back is slow for a while: its latency in these seconds is the outage's.
+AFTERMATH = 300.0
 
 
 class Correlation:
     """The port Correlator over the rows of the matrix."""
 
     def __init__(self, rows: Sequence[SloRow]) -> None:
-        self._titles = {row.name: row.title for row in rows}
+        self._rows = {row.name: row for row in rows}
 
     def findings(self, statuses: Sequence[SloStatus]) -> list[Finding]:
         """One for every indicator that is bad now, and for every month whose promise is broken."""
         found = []
         for status in statuses:
             if status.indicator_ok is False:
-                found.append(_now(status, self._titles[status.name]))
+                found.append(_now(status, self._rows[status.name].title))
             elif status.status is Status.BREACHED and status.budget_remaining_ratio is not None:
-                found.append(_promise(status, self._titles[status.name]))
+                found.append(_promise(status, self._rows[status.name].title))
         return found
 
-    def explain(self, finding: Finding, since: float | None, impact: Impact, evidence: Sequence[str]) -> str:
-        """Three sentences, the impact first: who is hurt, since when and what was seen, why we think so."""
-        began = rfc3339(since if since is not None else finding.at)
-        hurt = (
-            f"{impact.clients} client(s) of {impact.repositories} repositories were pulling from "
-            f"{finding.registry} in the quarter of an hour before; {impact.failed_pulls} of their requests "
-            "were answered with a server error."
-            if impact.clients
-            else f"No client of {finding.registry} was seen in its log in the quarter of an hour before."
+    def explained_by(self, finding: Finding, incidents: Sequence[Incident]) -> Incident | None:
+        """See the port."""
+        if finding.slo is None or self._type(finding.slo) is not SloType.LATENCY:
+            return None
+        return next((it for it in incidents if self._causes(it, finding)), None)
+
+    def _causes(self, incident: Incident, finding: Finding) -> bool:
+        over = incident.state is IncidentState.RESOLVED
+        recent = not over or finding.at - (incident.resolved_at or 0.0) < AFTERMATH
+        down = incident.slo is not None and self._type(incident.slo) is SloType.TIME_SLICES
+        return incident.registry == finding.registry and down and recent
+
+    def _type(self, slo: str) -> SloType | None:
+        row = self._rows.get(slo)
+        return row.type if row else None
+
+    def explain(
+        self, finding: Finding, impact: Impact, evidence: Sequence[str], statuses: Sequence[SloStatus]
+    ) -> str:
+        """See the port."""
+        down = finding.slo is not None and self._type(finding.slo) is SloType.TIME_SLICES
+        mine = next((s for s in statuses if s.name == finding.slo), None)
+        since = mine.since if mine and mine.since is not None else finding.at
+        detail = f" ({'; '.join(evidence)})" if evidence else ""
+        return " ".join(
+            (
+                _hurt(finding.registry, impact, down),
+                f"Since {rfc3339(since)}: {finding.reason}{detail}.",
+                _rest([s for s in statuses if s.name != finding.slo]),
+            )
         )
-        seen = f"Since {began} {finding.title.split(': ', 1)[-1].lower()}: {finding.reason}."
-        why = (
-            f"The last probe said: {'; '.join(evidence)}." if evidence else "No probe gave a further reason."
-        )
-        return " ".join((hurt, seen, why))
+
+
+def _hurt(registry: str, impact: Impact, down: bool) -> str:
+    if not impact.clients:
+        return f"No client of {registry} was seen in its log in the quarter of an hour before."
+    who = f"{_count(impact.clients, 'client')} of {_count(impact.repositories, 'repository', 'repositories')}"
+    if down and not impact.failed_pulls:
+        return f"Nobody can pull from {registry}: {who} did in the quarter of an hour before."
+    return f"{_count(impact.failed_pulls, 'request')} of {registry} failed with a server error, among {who}."
+
+
+def _rest(others: Sequence[SloStatus]) -> str:
+    """What the registry's other promises tell: a fault beside it, or that they are no cause."""
+    bad = [f"{s.name} ({s.now_reason})" for s in others if s.indicator_ok is False]
+    good = [s.name for s in others if s.indicator_ok]
+    if bad:
+        return f"Also bad at that moment: {'; '.join(bad)}."
+    if good:
+        return f"Before it, {' and '.join(good)} gave no sign of trouble."
+    return "Its other promises are not known, so that nothing else is ruled out."
+
+
+def _count(number: int, one: str, many: str | None = None) -> str:
+    return f"{number} {one if number == 1 else many or one + 's'}"
 
 
 def _now(status: SloStatus, title: str) -> Finding:
@@ -49,7 +91,7 @@ def _now(status: SloStatus, title: str) -> Finding:
         registry=status.registry,
         slo=status.name,
         title=f"{status.registry}: {title}",
-        reason=status.reason,
+        reason=status.now_reason,
         at=status.at,
     )
 

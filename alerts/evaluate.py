@@ -83,7 +83,7 @@ class Evaluator:
         at = max(rounds[-1].at for rounds in recent.values())
         if len(down) * 2 >= len(recent):
             began = min(_streak_start(rounds) for rounds in down)
-            reason = f"the last {DOWN_ROUNDS} probe rounds failed at {len(down)} of {len(recent)} site(s)"
+            reason = f"the last {DOWN_ROUNDS} probe rounds failed at {len(down)} of {len(recent)} sites"
             return Indicator(False, reason, 0.0, good, at, began, len(recent))
         reason = "probes succeed" if good else "the last probe round failed; the next one decides"
         return Indicator(True, reason, 1.0, good, at, None, len(recent))
@@ -141,9 +141,9 @@ class Evaluator:
         burnt = burning(minutes, end, self._windows, share)
         status = self._minutes_status(row, bad, minutes.watched, indicator, burnt)
         unwatched = max(0, int((end - start) // 60) - minutes.watched)
-        reason = f"{len(minutes.bad)} bad minute(s) of {allowed / 60:g} allowed; {indicator.reason}"
+        reason = f"{len(minutes.bad)} bad minutes of {allowed / 60:g} allowed; {indicator.reason}"
         if burnt:
-            reason += f"; the budget burns over {burnt.factor:g} times too fast over {burnt.long}"
+            reason += f"; over {burnt.long} the budget burns more than {burnt.factor:g} times too fast"
         return SloStatus(
             name=row.name,
             registry=registry,
@@ -157,9 +157,10 @@ class Evaluator:
             budget_remaining_ratio=(1 - bad / allowed) if minutes.watched else None,
             burn_rate=burn_rate(minutes, end, HOUR, share) if minutes.watched else None,
             breach_probability=None,
-            reason=reason + (f"; {unwatched} minute(s) were not watched" if unwatched else ""),
+            reason=reason + (f"; {format_duration(unwatched * 60)} not watched" if unwatched else ""),
             at=now,
             since=indicator.since,
+            now_reason=indicator.reason,
         )
 
     def _minutes_status(
@@ -233,6 +234,7 @@ class Evaluator:
             reason=reason,
             at=now,
             since=indicator.since,
+            now_reason=indicator.reason,
         )
 
 

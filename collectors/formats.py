@@ -8,10 +8,9 @@ the application line "response completed" (distribution.app) has one; latency co
 
 import json
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 Fields = dict[str, Any]
@@ -91,8 +90,7 @@ _READ = frozenset(_COPIED) | {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Payload:
+class Payload(NamedTuple):
     """A line without its head. `at` is the head's RFC 3339 time or None; a `partial` payload goes on
     in the next one of the same `stream`."""
 

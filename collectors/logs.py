@@ -19,6 +19,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from collectors.formats import Fields, Payload, mask_text, parse_payload, split_head
 from seawall.core.errors import InputError, SeawallError
@@ -26,7 +27,7 @@ from seawall.core.signals import Batch, Event
 from seawall.core.times import parse_time, rfc3339
 
 MAX_LINE = 1 << 20  # bytes
-MAX_ROUND = 4 << 20  # bytes read by one collection
+MAX_ROUND = 4 << 20  # bytes that one collection reads, give or take a half
 KEPT_LINES = 20
 _FINGERPRINTED = 256
 
@@ -43,8 +44,7 @@ class Position:
     cut: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """A line, or the joined parts of one that a container engine had split; `offset` is its first byte."""
 
     offset: int
@@ -90,7 +90,7 @@ class FollowedLog:
             ) from error
 
     async def collect(self, now: float) -> Batch:
-        """The lines added since the position; at most `max_round` bytes, the rest is `backlog`."""
+        """The lines added since the position; about `max_round` bytes at most, the rest is `backlog`."""
         return await asyncio.to_thread(self._collect, now)
 
     async def stored(self) -> None:
@@ -121,7 +121,7 @@ class FollowedLog:
 
     def _read_round(self, now: float, events: list[Event]) -> Position:
         position, total = self._position, 0
-        while total < self._max_round:
+        while 2 * total < self._max_round:
             position = self._open(position)
             # Asked before reading: what the writer wrote here before it moved on is then surely seen.
             following = self._following(position)
@@ -229,7 +229,9 @@ class FollowedLog:
     def _event(self, line: Line, generation: int, fields: Fields, now: float) -> Event:
         name = f"{self.source}\0{generation}\0{line.offset}\0{line.payload.text}"
         fields["registry.name"] = self.registry
-        at = parse_time(fields.setdefault("@timestamp", rfc3339(now)))
+        if "@timestamp" not in fields:
+            fields["@timestamp"] = rfc3339(now)
+        at = parse_time(fields["@timestamp"])
         id = hashlib.blake2b(name.encode("utf-8", "replace"), digest_size=16).hexdigest()
         return Event(id, at, self.registry, fields)
 
@@ -268,7 +270,7 @@ def _join(parts: dict[str, Line], line: Line) -> Line | None:
     stream = line.payload.stream
     if stream in parts:
         first = parts.pop(stream)
-        line = Line(first.offset, replace(line.payload, text=first.payload.text + line.payload.text))
+        line = Line(first.offset, line.payload._replace(text=first.payload.text + line.payload.text))
     if line.payload.partial:
         parts[stream] = line
         return None

@@ -274,8 +274,8 @@ def _blobs(manifest: Mapping[str, Any]) -> dict[str, int]:
 class PullProbe:
     """Collector: one synthetic pull a round, from this site.
 
-    Samples seawall_probe_success{site} and seawall_probe_duration_seconds{site,phase}; a failure is an Event
-    and a note too. `password` is asked for each time it is sent.
+    Samples seawall_probe_success{site} and seawall_probe_duration_seconds{site,phase} (phase total: the
+    whole of a pull that succeeded); a failure is an Event and a note too. `password` is asked for each time it is sent.
     """
 
     def __init__(
@@ -316,9 +316,10 @@ class PullProbe:
 
     def _samples(self, pull: Pull, now: float) -> list[Sample]:
         success = Sample(self.registry, PROBE_SUCCESS, now, float(pull.ok), labels(site=self.site))
+        phases = pull.seconds_by_phase() | ({"total": pull.seconds} if pull.ok else {})
         return [success] + [
             Sample(self.registry, PROBE_DURATION, now, seconds, labels(site=self.site, phase=phase))
-            for phase, seconds in pull.seconds_by_phase().items()
+            for phase, seconds in phases.items()
         ]
 
     def _event(self, pull: Pull, now: float) -> Event:

@@ -30,7 +30,7 @@ _VOLATILE = (
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?: ?(?:Z|[+-]\d\d:?\d\d|UTC))*"), "<time>"),
     (re.compile(r"\b1[5-9]\d{8}(?:\.\d+)?\b"), "<time>"),
     (
-        re.compile(r"\S{0,200}(?:/ansible-tmp-|/ansible-local-|/\.ansible/tmp/|/\.ansible_tmp)\S{0,200}"),
+        re.compile(r"/(?:ansible-tmp-|ansible-local-|\.ansible/tmp/|\.ansible_tmp)\S*"),
         "<path>",
     ),
     (re.compile(r"/tmp/tmp\w+"), "<path>"),  # noqa: S108 (a pattern, not a path)

@@ -43,7 +43,7 @@ class Record:
         self.first_change_at: float | None = None
         self.skipped: dict[str, None] = {}
         self.unreachable, self.hosts, self.failure, self.output = False, 0, "", ""
-        self._secrets, self._check = secrets, check
+        self._folder, self._secrets, self._check = str(folder), secrets, check
         self._started, self._left = dict[str, float](), _MAX_EVENTS
         self._changed: dict[tuple[str, str], str] = {}
         self._diffs: dict[tuple[str, str], list[str]] = {}
@@ -99,7 +99,8 @@ class Record:
             self.first_change_at = started
 
     def _differ(self, data: dict[str, Any], diff: Any) -> None:
-        text = unified(diff, self._secrets)
+        # This run's own folder is in the paths of temporary files.
+        text = unified(diff, self._secrets).replace(self._folder, "<run>")
         known = self._diffs.setdefault((data["host"], data["task_uuid"]), [])
         if text and text not in known:
             known.append(text)

@@ -163,13 +163,15 @@ class Cycle:
             return [self._open(finding, None) for finding in findings]
 
     def _open(self, finding: Finding, status: SloStatus | None) -> Incident:
+        cause = self._p.correlator.explained_by(finding, self._p.records.incidents(limit=20)[0])
+        if cause is not None and cause.state is IncidentState.RESOLVED:
+            return cause
         impact = self._impact(finding, status)
-        since = status.since if status else None
-        text = self._p.correlator.explain(finding, since, impact, self._evidence(finding.registry))
-        incident, new = self._p.records.open_incident(finding, text, SEAWALL)
+        statuses = self.statuses.get(finding.registry, [])
+        text = self._p.correlator.explain(finding, impact, self._evidence(finding.registry), statuses)
+        incident, new = self._p.records.open_incident(finding, text, SEAWALL, cause.id if cause else None)
         if new:
             incident = self._amend(incident, "incident.impact", {}, impact=impact)
-            self._p.observer.incident(incident)
             log.warning("incident %s opened: %s", incident.id, incident.title)
         if self._wants_action(incident, finding, status):
             self._propose(incident)

@@ -17,7 +17,7 @@ from seawall.core.ports import Score
 Point = tuple[float, float, Score]
 Round = tuple[float, bool]
 MOST_COLUMNS = 120
-GAP_FACTOR = 4.0
+GAP_FACTOR = 2.5
 NEAR_THRESHOLD = 0.4
 BAND_ROOM = 1.5
 _STROKE = 'fill="none" stroke-linejoin="round" stroke-linecap="round" vector-effect="non-scaling-stroke"'
@@ -45,17 +45,18 @@ class Frame:
         return round((1.0 - min(1.0, max(0.0, share))) * (self.height - 4) + 2, 1)
 
 
-def sparkline(points: Sequence[Point], threshold: float | None, title: str, desc: str = "") -> Markup:
-    """A small line of the observed values in their expected band; "" when there is none.
+def sparkline(
+    points: Sequence[Point], span: tuple[float, float], threshold: float | None, title: str, desc: str = ""
+) -> Markup:
+    """A small line of the observed values in their expected band over `span`; "" when there is none.
 
     The threshold is drawn when the values come near it, so that it never flattens them.
     """
-    points = _thinned(_finite(points))
+    points = _inside(points, span)
     if not points:
         return Markup("")
     top = max(abs(observed) for _, observed, _ in points)
     near = threshold is not None and top >= NEAR_THRESHOLD * abs(threshold)
-    span = (points[0][0], points[-1][0])
     return _plot(points, threshold if near else None, span, (), (240.0, 48.0), title, desc)
 
 
@@ -69,7 +70,7 @@ def chart(
 ) -> Markup:
     """Observed against expected over `span`, always with the threshold; `marks` are moments (Unix
     seconds) drawn as upright lines. "" when nothing was observed in the span."""
-    inside = _thinned([point for point in _finite(points) if span[0] <= point[0] <= span[1]])
+    inside = _inside(points, span)
     if not inside:
         return Markup("")
     return _plot(inside, threshold, span, marks, (640.0, 180.0), title, desc)
@@ -181,12 +182,14 @@ def _svg(body: Sequence[str], size: tuple[float, float], kind: str, title: str, 
     )
 
 
-def _finite(points: Sequence[Point]) -> list[Point]:
-    return [
-        point
-        for point in points
-        if all(map(math.isfinite, (point[1], point[2].expected, point[2].lower, point[2].upper)))
-    ]
+def _inside(points: Sequence[Point], span: tuple[float, float]) -> list[Point]:
+    """The points in the span whose numbers can be drawn, thinned."""
+    return _thinned([p for p in points if span[0] <= p[0] <= span[1] and _finite(p)])
+
+
+def _finite(point: Point) -> bool:
+    _, observed, score = point
+    return all(map(math.isfinite, (observed, score.expected, score.lower, score.upper)))
 
 
 def _thinned(points: Sequence[Point]) -> list[Point]:

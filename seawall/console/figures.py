@@ -1,9 +1,14 @@
 """Numbers and times as people read them; words stay in the templates."""
 
+import re
 from datetime import UTC, datetime
 
+from markupsafe import Markup, escape
+
 from seawall.core.slos import SloRow, SloStatus, SloType
-from seawall.core.times import MINUTE, format_duration
+from seawall.core.times import MINUTE, format_duration, parse_time
+
+_MOMENT = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
 
 
 def amount(value: float, unit: str) -> str:
@@ -49,6 +54,18 @@ def utc(at: float) -> str:
     """Unix seconds -> `24 Nov 2026, 03:00:12 UTC`."""
     moment = datetime.fromtimestamp(at, UTC)
     return f"{moment.day} {moment:%b %Y, %H:%M:%S} UTC"
+
+
+def with_times(text: str) -> Markup:
+    """Text of our own whose RFC 3339 moments become times that a browser can localise; all else escaped."""
+    return Markup(_MOMENT.sub(_moment, str(escape(text))))  # noqa: S704 - escaped before
+
+
+def _moment(found: re.Match[str]) -> str:
+    try:
+        return f'<time datetime="{found[0]}">{utc(parse_time(found[0]))}</time>'
+    except ValueError:
+        return found[0]
 
 
 def _short(value: float, digits: int) -> str:

@@ -11,7 +11,7 @@ from seawall.service import Service
 
 LIVE = (IncidentState.OPEN, IncidentState.ACKNOWLEDGED)
 UNDER_WAY = (ActionState.APPROVED, ActionState.RUNNING, ActionState.VERIFYING)
-STRIP_SECONDS = 900.0
+PICTURED_SECONDS = 1800.0
 PROBE_SERIES = "seawall_probe_duration_seconds{"
 
 
@@ -44,6 +44,7 @@ class Overview:
 
     now: float
     judged_at: float
+    pictured: float
     headline: Headline
     matrix: dict[str, list[Line]]
     collectors: list[tuple[str, str, bool, str]]
@@ -61,6 +62,7 @@ def overview(service: Service) -> Overview:
     return Overview(
         now=now,
         judged_at=service.cycle.last_turn,
+        pictured=PICTURED_SECONDS,
         headline=headline(statuses, incidents, service.ready(), bool(service.registries)),
         matrix={name: [it for it in lines if it.status.registry == name] for name in service.registries},
         collectors=[(*key, *value) for key, value in sorted(service.telemetry.collectors.items())],
@@ -95,8 +97,9 @@ def _line(service: Service, status: SloStatus, now: float) -> Line | None:
         return None
     probed = row.type is SloType.TIME_SLICES
     series = _probe_series(service, status.registry) if probed else f"slo:{row.name}"
-    points = tuple(service.telemetry.points.get((status.registry, series), ()))
-    span = (now - STRIP_SECONDS, now)
+    span = (now - PICTURED_SECONDS, now)
+    known = tuple(service.telemetry.points.get((status.registry, series), ()))
+    points = tuple(point for point in known if point[0] >= span[0])
     rounds = probe_rounds(service, status.registry, row.signal, span) if probed else ()
     return Line(status, row, series, points, rounds, span)
 

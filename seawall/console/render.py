@@ -56,7 +56,12 @@ def _environment() -> Environment:
     )
     found.globals |= {"charts": charts, "figures": figures}
     found.globals |= {"css": _asset("seawall.css"), "js": _asset("seawall.js"), "icon": _asset("icon.svg")}
-    found.filters |= {"rfc3339": rfc3339, "utc": figures.utc, "duration": format_duration}
+    found.filters |= {
+        "rfc3339": rfc3339,
+        "utc": figures.utc,
+        "timed": figures.with_times,
+        "duration": format_duration,
+    }
     found.globals["ui"] = found.get_template("macros.html").module
     return found
 

@@ -124,9 +124,11 @@ class EventStore(Protocol):
 class RecordStore(Protocol):
     """Incidents, actions, tokens, sessions and the audit chain; every change is one transaction."""
 
-    def open_incident(self, finding: Finding, explanation: str, actor: str) -> tuple[Incident, bool]:
-        """The open incident of this finding: joined if its registry and row have one, else new
-        (True). A finding already in it changes nothing."""
+    def open_incident(
+        self, finding: Finding, explanation: str, actor: str, into: str | None = None
+    ) -> tuple[Incident, bool]:
+        """The open incident of this finding: joined if its registry and row have one (or to `into`,
+        the id of its cause), else new (True). A finding already in it changes nothing."""
         ...
 
     def incident(self, id: str) -> Incident:
@@ -350,8 +352,19 @@ class Correlator(Protocol):
         """One for each thing that is wrong."""
         ...
 
-    def explain(self, finding: Finding, since: float | None, impact: Impact, evidence: Sequence[str]) -> str:
-        """Three sentences, the impact first."""
+    def explained_by(self, finding: Finding, incidents: Sequence[Incident]) -> Incident | None:
+        """The incident, of those given, whose trouble causes this finding: a registry that is (or was a
+        moment ago) down explains its latency."""
+        ...
+
+    def explain(
+        self,
+        finding: Finding,
+        impact: Impact,
+        evidence: Sequence[str],
+        statuses: Sequence[SloStatus],
+    ) -> str:
+        """Three sentences, the impact first; `statuses` are the registry's rows at that moment."""
         ...
 
 

@@ -69,7 +69,7 @@ class SloStatus:
     """A row judged for one registry at one moment.
 
     `status` judges the window; `indicator_ok` judges fresh samples (None = not known);
-    `since` is the moment (Unix seconds) from which the indicator has been bad.
+    `since` is the moment (Unix seconds) from which the indicator has been bad, `now_reason` says why.
     """
 
     name: str
@@ -87,6 +87,7 @@ class SloStatus:
     reason: str
     at: float
     since: float | None = None
+    now_reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,9 +108,9 @@ def processes_of(paths: Sequence[Path]) -> Iterator[psutil.Process]:
     """Live registry and engine processes that name one of `paths`, or something in it, as an argument."""
     for process in psutil.process_iter(["name", "cmdline", "status"]):
         told = process.info
-        if told["name"] in _PROGRAMS and told["status"] != psutil.STATUS_ZOMBIE:
-            if any(_inside(word, paths) for word in told["cmdline"] or ()):
-                yield process
+        named = any(_inside(word, paths) for word in told["cmdline"] or ())
+        if named and told["name"] in _PROGRAMS and told["status"] != psutil.STATUS_ZOMBIE:
+            yield process
 
 
 def mounts_of(paths: Sequence[Path]) -> list[str]:

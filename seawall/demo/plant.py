@@ -51,7 +51,7 @@ class Plant:
         stand.start()
         say(f"registry at {stand.url} in a {_what(stand)} ({stand.why})")
         pushed = images.push_all(stand.url, progress)
-        images.save(pushed, self.folder / "images.json")
+        images.save(pushed[1:], self.folder / "images.json")  # the first is the probe's own
         total = sum(image.size for image in pushed) / 2**20
         say(f"pushed {len(pushed)} multi-layer images, {total:.0f} MiB for one platform")
         self._configure(stand)
@@ -90,7 +90,11 @@ class Plant:
                 "runtime_env": stand.runtime_env,
             }
         elif isinstance(stand, ProcessStand):
-            registry["process"] = {"pidfile": str(stand.pidfile), "command": stand.command}
+            registry["process"] = {
+                "pidfile": str(stand.pidfile),
+                "command": stand.serve,
+                "log": str(stand.log_file),
+            }
         rules = [{"playbook": "restart-registry*", "mode": "auto"}] if self._auto else []
         self._yaml("policy.yaml", {"default": "ask", "rules": rules})
         self._yaml(

@@ -32,8 +32,8 @@ Prefer = Literal["auto", "container", "process"]
 
 
 class ProcessStand(RegistryStand):
-    """A plain process. `command` starts it in the background, writes `pidfile` and does nothing if it
-    runs already."""
+    """A plain process. `serve` is its command line; `command` starts it in the background, writes
+    `pidfile` and does nothing if it runs already."""
 
     kind = "process"
 
@@ -41,10 +41,11 @@ class ProcessStand(RegistryStand):
         program = need("docker-registry")
         super().__init__(folder, notify, why)
         self.pidfile = folder / "registry.pid"
+        self.serve: list[str] = [program, "serve", str(self.config)]
         self.command: list[str] = [
             *(need("start-stop-daemon"), "--start", "--oknodo", "--background", "--make-pidfile"),
             *("--pidfile", str(self.pidfile), "--output", str(self.log_file)),
-            *("--exec", program, "--", "serve", str(self.config)),
+            *("--exec", self.serve[0], "--", *self.serve[1:]),
         ]
 
     def running(self) -> bool:

@@ -79,7 +79,9 @@ class SqlRecords:
 
     # incidents -----------------------------------------------------------------------------
 
-    def open_incident(self, finding: Finding, explanation: str, actor: str) -> tuple[Incident, bool]:
+    def open_incident(
+        self, finding: Finding, explanation: str, actor: str, into: str | None = None
+    ) -> tuple[Incident, bool]:
         """See the port. A redelivery of an episode that was resolved since is that incident's still."""
         with self._write() as db:
             known = db.execute(
@@ -90,10 +92,13 @@ class SqlRecords:
             episode = finding.at if finding.episode is None else finding.episode
             if known and (known.closed_at is None or episode <= known.closed_at):
                 return self._incident(db, known.incident), False
+            same = sa.and_(
+                incidents.c.registry == finding.registry, incidents.c.slo.is_not_distinct_from(finding.slo)
+            )
             joined = db.execute(
                 sa.select(incidents.c.body)
-                .where(incidents.c.registry == finding.registry, incidents.c.state.in_(_LIVE))
-                .where(incidents.c.slo.is_not_distinct_from(finding.slo))
+                .where(incidents.c.state.in_(_LIVE))
+                .where(incidents.c.id == into if into else same)
             ).scalar()
             incident = (
                 self._join(db, _INCIDENT.validate_json(joined), finding, actor)

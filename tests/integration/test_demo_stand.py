@@ -55,6 +55,9 @@ class Listener:
         self.thread = threading.Thread(target=self.server.serve_forever)
         self.thread.start()
 
+    def count(self, action: str) -> int:
+        return sum(event["action"] == action for _, event in self.got)
+
     def close(self) -> None:
         self.server.shutdown()
         self.thread.join()
@@ -164,11 +167,10 @@ def test_only_manifest_events_are_notified(prefer: stand.Prefer, tmp_path: Path,
         assert traffic.process.wait(15) == 0
         report = traffic.report()
         assert report["pulls"] == 10 and report["ended"] == "seconds"
-        pulls = lambda: [e for _, e in listener.got if e["action"] == "pull"]  # noqa: E731
-        assert host.until(lambda: len(pulls()) >= report["manifest_requests"], 10), len(pulls())
+        assert host.until(lambda: listener.count("pull") >= report["manifest_requests"], 10)
     assert {sender for sender, _ in listener.got} == {"Bearer told-to-nobody"}
     assert {event["target"]["mediaType"] for _, event in listener.got} == {images.INDEX, images.MANIFEST}
-    assert len([e for _, e in listener.got if e["action"] == "push"]) == 3 * len(SMALL)
+    assert listener.count("pull") == report["manifest_requests"] and listener.count("push") == 3 * len(SMALL)
 
 
 def left_over(folder: Path) -> list[str]:

@@ -122,7 +122,7 @@
   const next = document.querySelector("form[action='/login'] [name=next]");
   if (next && !next.value && location.pathname !== "/login") next.value = location.pathname;
 
-  if (link && kept.size) {
+  if (page && link && kept.size) {
     connect();
     document.addEventListener("visibilitychange", poke);
     setInterval(() => {

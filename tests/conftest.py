@@ -1,0 +1,45 @@
+"""Fixtures that start real servers and stop them by pid."""
+
+import shutil
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.serving import Up
+
+
+@pytest.fixture
+def up(tmp_path: Path) -> Iterator[Callable[[dict[str, Any]], Up]]:
+    """Starts Seawall with a configuration; stopped at the end."""
+    running: list[Up] = []
+
+    def start(config: dict[str, Any]) -> Up:
+        running.append(Up(tmp_path, config))
+        return running[-1].start()
+
+    yield start
+    for one in running:
+        one.stop()
+
+
+@pytest.fixture
+def secret_file(tmp_path: Path) -> Callable[[str, str], Path]:
+    """A 0600 file with a secret."""
+
+    def write(name: str, text: str) -> Path:
+        path = tmp_path / name
+        path.touch(mode=0o600)
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def pytest_report_header() -> list[str]:
+    """What this machine has for the tests that need a real server."""
+    programs = ("podman", "docker-registry", "chromium", "prometheus-alertmanager")
+    missing = [program for program in programs if shutil.which(program) is None]
+    return [f"real servers missing, their tests are skipped: {', '.join(missing)}"] if missing else []

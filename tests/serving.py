@@ -1,0 +1,111 @@
+"""A real `seawall up` in a process of its own, as a user starts it."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+
+T_START = 40.0
+
+
+def free_port() -> int:
+    """A free TCP port of loopback."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def until(ask: Callable[[], Any], seconds: float = 30.0, what: str = "it") -> Any:
+    """Ask until the answer is true; AssertionError after `seconds`."""
+    end = time.monotonic() + seconds
+    while True:
+        answer = ask()
+        if answer:
+            return answer
+        assert time.monotonic() < end, f"{what} did not happen within {seconds:.0f} s"
+        time.sleep(0.05)
+
+
+class Up:
+    """`seawall up` with a configuration; `kill` is SIGKILL, `start` starts it again on the same state."""
+
+    def __init__(self, folder: Path, config: dict[str, Any]) -> None:
+        self.folder, self.state = folder, folder / "state"
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.config = folder / "seawall.yaml"
+        self.config.write_text(yaml.safe_dump(config))
+        self.log = folder / "seawall.log"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> "Up":
+        command = [sys.executable, "-m", "seawall", "up", "--config", str(self.config)]
+        command += ["--port", str(self.port), "--state", str(self.state)]
+        with self.log.open("ab") as out:
+            self.process = subprocess.Popen(command, stdout=out, stderr=out, start_new_session=True)
+        until(self._healthy, T_START, f"a healthy Seawall (log: {self.log.read_text()[-2000:]})")
+        return self
+
+    def _healthy(self) -> bool:
+        assert self.process is not None and self.process.poll() is None, self.log.read_text()[-3000:]
+        try:
+            return httpx.get(f"{self.url}/healthz", timeout=2).is_success
+        except httpx.HTTPError:
+            return False
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                self.kill()
+
+    def token(self) -> str:
+        return (self.state / "admin-token").read_text().strip()
+
+    def api(self, token: str | None = None) -> httpx.Client:
+        return httpx.Client(
+            base_url=self.url, headers={"Authorization": f"Bearer {token or self.token()}"}, timeout=20
+        )
+
+    def get(self, path: str) -> Any:
+        with self.api() as api:
+            answer = api.get(f"/api/v1{path}")
+        answer.raise_for_status()
+        return answer.json()
+
+    def person(self, name: str, role: str) -> str:
+        """The token of a new person."""
+        with self.api() as api:
+            answer = api.post("/api/v1/tokens", json={"name": name, "role": role})
+        answer.raise_for_status()
+        return str(answer.json()["token"])
+
+    def cli(self, *arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "seawall", *arguments, "--state", str(self.state)]
+        return subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            env={**os.environ, **(env or {})},
+        )
+
+    def cli_json(self, *arguments: str) -> Any:
+        return json.loads(self.cli(*arguments, "--json").stdout)
