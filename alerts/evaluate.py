@@ -140,6 +140,8 @@ class Evaluator:
         share = allowed / (until - start)
         burnt = burning(minutes, end, self._windows, share)
         status = self._minutes_status(row, bad, minutes.watched, indicator, burnt)
+        if not minutes.watched:
+            reason = f"no whole minute was watched yet; {indicator.reason}"
         unwatched = max(0, int((end - start) // 60) - minutes.watched)
         reason = f"{len(minutes.bad)} bad minutes of {allowed / 60:g} allowed; {indicator.reason}"
         if burnt:
@@ -168,7 +170,7 @@ class Evaluator:
     ) -> Status:
         if not row.objective.holds(bad):
             return Status.BREACHED
-        if indicator.ok is None:
+        if indicator.ok is None or not watched:
             return Status.UNKNOWN
         if burnt or indicator.ok is False:
             return Status.AT_RISK

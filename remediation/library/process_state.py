@@ -74,6 +74,7 @@ def stop(module, pid):
     for number, seconds in ((signal.SIGTERM, module.params["stop_seconds"]), (signal.SIGKILL, 5)):
         if alive(pid, command):
             os.kill(pid, number)
+            os.kill(pid, signal.SIGCONT)  # one that is stopped hears nothing else
         latest = time.monotonic() + seconds
         while alive(pid, command) and time.monotonic() < latest:
             time.sleep(_POLL_SECONDS)

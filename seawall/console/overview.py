@@ -12,6 +12,7 @@ from seawall.service import Service
 LIVE = (IncidentState.OPEN, IncidentState.ACKNOWLEDGED)
 UNDER_WAY = (ActionState.APPROVED, ActionState.RUNNING, ActionState.VERIFYING)
 PICTURED_SECONDS = 1800.0
+SHORTEST_SECONDS = 60.0
 PROBE_SERIES = "seawall_probe_duration_seconds{"
 
 
@@ -58,11 +59,12 @@ def overview(service: Service) -> Overview:
     now = service.clock.now()
     statuses = service.statuses()
     incidents, _ = service.records.incidents(LIVE, limit=50)
-    lines = [line for status in statuses if (line := _line(service, status, now))]
+    span = _span(service, now)
+    lines = [line for status in statuses if (line := _line(service, status, span))]
     return Overview(
         now=now,
         judged_at=service.cycle.last_turn,
-        pictured=PICTURED_SECONDS,
+        pictured=now - span[0],
         headline=headline(statuses, incidents, service.ready(), bool(service.registries)),
         matrix={name: [it for it in lines if it.status.registry == name] for name in service.registries},
         collectors=[(*key, *value) for key, value in sorted(service.telemetry.collectors.items())],
@@ -91,13 +93,19 @@ def headline(
     return Headline(kind, count, found.count(Status.OK), len(found))
 
 
-def _line(service: Service, status: SloStatus, now: float) -> Line | None:
+def _span(service: Service, now: float) -> tuple[float, float]:
+    """One time axis for all pictures: the last half hour, or less while less is known."""
+    first = [points[0][0] for points in list(service.telemetry.points.values()) if points]
+    began = max(now - PICTURED_SECONDS, min(first, default=0.0))
+    return min(began, now - SHORTEST_SECONDS), now
+
+
+def _line(service: Service, status: SloStatus, span: tuple[float, float]) -> Line | None:
     row = service.judge.row(status.name)
     if row is None:
         return None
     probed = row.type is SloType.TIME_SLICES
     series = _probe_series(service, status.registry) if probed else f"slo:{row.name}"
-    span = (now - PICTURED_SECONDS, now)
     known = tuple(service.telemetry.points.get((status.registry, series), ()))
     points = tuple(point for point in known if point[0] >= span[0])
     rounds = probe_rounds(service, status.registry, row.signal, span) if probed else ()

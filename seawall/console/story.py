@@ -37,13 +37,10 @@ def picture(service: Service, incident: Incident) -> Picture | None:
     span = (incident.opened_at - BEFORE, max(end, incident.opened_at))
     probed = row.type is SloType.TIME_SLICES
     series = _kept_probe_series(service, incident.registry, span) if probed else f"slo:{row.name}"
-    return Picture(
-        row=row,
-        span=span,
-        points=kept_points(service, incident.registry, series, span),
-        threshold=None if probed else row.objective.value,
-        rounds=probe_rounds(service, incident.registry, row.signal, span) if probed else (),
-    )
+    points = kept_points(service, incident.registry, series, span)
+    rounds = probe_rounds(service, incident.registry, row.signal, span) if probed else ()
+    first = min([it[0] for it in points[:1]] + [it[0] for it in rounds[:1]], default=span[0])
+    return Picture(row, (first, span[1]), points, None if probed else row.objective.value, rounds)
 
 
 def _kept_probe_series(service: Service, registry: str, span: tuple[float, float]) -> str:

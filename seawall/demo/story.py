@@ -109,10 +109,11 @@ class Story:
         task = bar.add_task("push")
 
         def progress(done: int, total: int) -> None:
-            if not bar.live.is_started:
+            # The last block is told once more by each worker that ends; the bar is shown once.
+            if not bar.finished:
                 bar.start()
-            bar.update(task, completed=done, total=total)
-            if done >= total:
+                bar.update(task, completed=done, total=total)
+            if bar.finished:
                 bar.stop()
 
         try:
@@ -126,7 +127,13 @@ class Story:
         def known() -> list[dict[str, Any]] | None:
             rows = {row["name"]: row for row in client.get("/slos")["items"]}
             latency, up = rows.get("pull_latency"), rows.get("availability")
-            ready = latency and up and latency["samples"] >= 1000 and up["indicator_ok"]
+            ready = (
+                latency
+                and up
+                and latency["samples"] >= 1000
+                and up["indicator_ok"]
+                and up["value"] is not None
+            )
             return list(rows.values()) if ready else None
 
         rows = self._watch(known, WARM_UP_SECONDS, lambda: paint.matrix(client.get("/slos")["items"]))

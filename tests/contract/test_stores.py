@@ -105,7 +105,7 @@ def test_a_checkpoint_is_kept_with_its_events(events):
 
 
 def test_an_event_comes_back_as_it_was(events):
-    event = request_event(1, T, message="zeile mit \"quotes\" und 中文")
+    event = request_event(1, T, message='zeile mit "quotes" und 中文')
     events.append([event], {})
     assert events.recent(None, T, T + 1, 1) == [event]
 

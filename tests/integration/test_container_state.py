@@ -193,45 +193,41 @@ def test_an_unknown_container_fails_clearly(repair: Callable[..., Outcome]) -> N
     assert outcome.changes == ()
 
 
-def test_a_registry_that_ends_at_once_fails_with_its_exit_code(
-    podman: Podman, repair: Callable[..., Outcome]
+@pytest.fixture
+def module(podman: Podman, tmp_path: Path) -> Callable[..., Outcome]:
+    """Check or run one container_state task."""
+    count = iter(range(100))
+
+    def go(mode: str, **arguments: Any) -> Outcome:
+        play = {"hosts": "all", "gather_facts": False, "environment": podman.env}
+        number = next(count)
+        playbook = tmp_path / f"playbook-{number}" / "playbook.yml"
+        playbook.parent.mkdir()
+        playbook.write_text(json.dumps([{**play, "tasks": [{"name": "It", "container_state": arguments}]}]))
+        target = Target(tmp_path / f"module-{number}", playbook, {}, inventory_text("all_of_them"), 60)
+        return RUNNER.check(target) if mode == "check" else RUNNER.run(target, "d")
+
+    return go
+
+
+def test_a_container_that_ends_at_once_fails_with_its_exit_code(
+    podman: Podman, module: Callable[..., Outcome]
 ) -> None:
     podman("create", "--name", "broken", IMAGE, "serve", "/no/such/config")
-    outcome = play(podman, {"name": "broken", "state": "restarted", "wait_seconds": 2})
-    assert outcome["failed"] is True
-    assert outcome["msg"] == "container 'broken' is exited, exit code 1 after 2 s, not running"
+    outcome = module("run", name="broken", state="restarted", wait_seconds=2)
+    assert outcome.status == "failed"
+    expected = "localhost: It: container 'broken' is exited, exit code 1 after 2 s, not running"
+    assert outcome.message == expected
 
 
-def play(podman: Podman, arguments: dict[str, Any], *options: str) -> dict[str, Any]:
-    """The module's own result, through Ansible's ad-hoc command."""
-    done = subprocess.run(
-        ["ansible", "localhost", "-i", "localhost,", "-c", "local", "-m", "container_state", "-a",
-         json.dumps(arguments), "--diff", *options],
-        env={**os.environ, **podman.env, "ANSIBLE_LIBRARY": str(diffs.LIBRARY), "ANSIBLE_NOCOLOR": "1",
-             "ANSIBLE_LOAD_CALLBACK_PLUGINS": "1", "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.oneline",
-             "ANSIBLE_PYTHON_INTERPRETER": "{{ ansible_playbook_python }}",
-             "PATH": f"{Path(os.sys.executable).parent}:{os.environ['PATH']}"},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    result: dict[str, Any] = json.loads(done.stdout[done.stdout.index("{") :])
-    return result
-
-
-def test_stopped_and_started(podman: Podman, registry: str) -> None:
+def test_stopped_and_started(podman: Podman, registry: str, module: Callable[..., Outcome]) -> None:
     stop = {"name": CONTAINER, "state": "stopped", "stop_seconds": 3}
-    preview = play(podman, stop, "--check")
-    assert (preview["changed"], preview["performed"]) == (True, False)
-    assert "status: exited" in preview["diff"]["after"]
+    assert "-status: running\n+status: exited" in module("check", **stop).changes[0].diff
     assert podman.state()["Status"] == "running"
-    assert play(podman, stop)["container"]["status"] == "exited"
+    assert len(module("run", **stop).changes) == 1
     assert podman.state()["Status"] == "exited"
-    assert play(podman, stop)["changed"] is False
-    start = {"name": CONTAINER, "state": "started"}
-    done = play(podman, start)
-    assert (done["changed"], done["container"]["status"], done["container"]["runtime"]) == (
-        True,
-        "running",
-        "podman",
-    )
-    assert play(podman, start)["changed"] is False
+    assert module("run", **stop).changes == ()
+    assert len(module("run", name=CONTAINER, state="started", runtime="podman").changes) == 1
+    assert podman.state()["Status"] == "running"
+    assert module("run", name=CONTAINER).changes == ()
     until(lambda: answers(registry))

@@ -450,7 +450,9 @@ async def test_the_collector_turns_a_pull_into_one_sample_a_phase():
     assert batch.events == batch.notes == []
     assert batch.samples[0].value == 1.0
     keys = [(s.signal, s.labels) for s in batch.samples]
-    assert len(keys) == len(set(keys)) == 6
+    assert len(keys) == len(set(keys)) == 7
+    seconds = {dict(s.labels).get("phase"): s.value for s in batch.samples[1:]}
+    assert seconds["total"] >= max(seconds.values())
 
 
 def test_an_image_of_another_registry_is_refused():

@@ -1,0 +1,102 @@
+"""The main job as a newcomer runs it: one command, a real registry, healed or not."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from seawall.core.times import parse_time
+from tests.serving import until
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.timeout(400),
+    pytest.mark.skipif(shutil.which("docker-registry") is None, reason="docker-registry is not installed"),
+]
+SUMMARY = {
+    "healed", "probe_interval", "detect", "approve", "recover", "failed_pulls", "bad_minutes", "incident",
+    "action", "started", "timeline",
+}  # fmt: skip
+CONTAINER = pytest.mark.skipif(
+    not (shutil.which("podman") or shutil.which("docker")), reason="neither podman nor docker is installed"
+)
+
+
+def demo(*arguments: str, temporary: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "seawall", "demo", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(temporary)},
+    )
+
+
+def leftovers(temporary: Path) -> list[str]:
+    """Processes that name the demo's folder, and what lies in it."""
+    named = []
+    for process in psutil.process_iter():
+        try:
+            if str(temporary) in " ".join(process.cmdline()):
+                named.append(" ".join(process.cmdline()))
+        except psutil.Error:
+            continue
+    return named + [str(path) for path in temporary.iterdir()]
+
+
+@pytest.fixture
+def temporary():
+    """Short, as podman's socket paths want it."""
+    folder = Path(tempfile.mkdtemp(prefix="swd-"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(["--yes"], marks=CONTAINER, id="container"),
+        pytest.param(["--process", "--auto"], id="process"),
+    ],
+)
+def test_the_registry_is_killed_found_approved_healed_and_proved(arguments, temporary):
+    process = demo(*arguments, "--json", temporary=temporary)
+    out, err = process.communicate(timeout=360)
+    assert process.returncode == 0, err[-4000:]
+    summary = json.loads(out)
+    assert set(summary) == SUMMARY
+    assert summary["healed"] is True
+    assert summary["detect"] <= 2 * summary["probe_interval"] + 1
+    assert parse_time(summary["started"]["after"]) > parse_time(summary["started"]["before"])
+    action = summary["action"]
+    assert (action["state"], action["run"]["outcome"], action["run"]["changed"]) == (
+        "succeeded",
+        "successful",
+        1,
+    )
+    assert [a["by"] for a in action["approvals"]] == ["policy" if "--auto" in arguments else "second-person"]
+    assert summary["incident"]["state"] == "resolved"
+    assert action["approvals"][0]["digest"] == action["preview"]["digest"]
+    texts = " ".join(line["text"] for line in summary["timeline"])
+    assert "killing the registry" in texts and "healed by" in texts
+    assert summary["failed_pulls"] > 0
+    assert leftovers(temporary) == []
+
+
+def test_ctrl_c_in_the_middle_leaves_nothing_behind(temporary):
+    process = demo("--process", temporary=temporary)
+    until(lambda: any(temporary.glob("seawall-demo-*/traffic.json")), 60, "traffic")
+    process.send_signal(signal.SIGINT)
+    began = time.monotonic()
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err[-2000:]
+    assert time.monotonic() - began < 40
+    assert leftovers(temporary) == []

@@ -1,0 +1,298 @@
+"""One turn over real stores, judge and correlation; clock, runner and observer are fakes."""
+
+import asyncio
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from alerts.correlate import Correlation
+from alerts.evaluate import Evaluator
+from alerts.slos import load_rows, load_windows
+from seawall.core.actions import ActionState as S
+from seawall.core.errors import StoreUnavailable
+from seawall.core.incidents import Finding, IncidentState
+from seawall.core.ports import Score
+from seawall.core.signals import Batch, Event, Sample, labels
+from seawall.cycle import Cycle, Parts
+from seawall.stores.memory import MemoryEvents, MemorySamples
+from tests.fakes import FakeObserver
+from tests.unit.test_lifecycle import Bench
+
+INTERVAL = 10.0
+
+
+class World:
+    """A cycle whose probe rounds the test writes by hand."""
+
+    def __init__(self, folder: Path) -> None:
+        self.bench = Bench(folder)
+        self.clock, self.records = self.bench.clock, self.bench.records
+        self.samples, self.events = MemorySamples(), MemoryEvents()
+        self.observer = FakeObserver()
+        rows = load_rows()
+        self.cycle = Cycle(
+            Parts(
+                clock=self.clock,
+                collectors=[],
+                samples=self.samples,
+                events=self.events,
+                records=self.records,
+                judge=Evaluator(rows, load_windows(), self.samples, self.events, INTERVAL),
+                correlator=Correlation(rows),
+                repair=self.bench.cycle,
+                observer=self.observer,
+            )
+        )
+
+    def round(self, ok: bool) -> None:
+        """One probe round and the turn after it."""
+        self.clock.move(INTERVAL)
+        pairs = labels(site="local")
+        self.samples.append([Sample("main", "seawall_probe_success", self.clock.now(), float(ok), pairs)])
+        self.cycle.turn(["main"])
+
+    def rounds(self, pattern: str) -> None:
+        for character in pattern:
+            self.round(character == "+")
+
+    @property
+    def incidents(self):
+        return self.records.incidents()[0]
+
+    @property
+    def action(self):
+        return self.records.actions()[0][0]
+
+
+@pytest.fixture
+def world(tmp_path):
+    return World(tmp_path)
+
+
+def slow_requests(world, count=1000, seconds=0.9):
+    fields = {
+        "event.duration": round(seconds * 1e9),
+        "http.request.method": "GET",
+        "http.response.status_code": 200,
+        "registry.operation": "manifest",
+        "registry.repository": "team/app",
+        "client.ip": "127.0.0.9",
+    }
+    now = world.clock.now()
+    world.events.append([Event(f"{now}-{i}", now - i / count, "main", fields) for i in range(count)], {})
+
+
+def test_two_failed_rounds_open_one_incident_and_propose_one_repair(world):
+    world.rounds("+++-")
+    assert world.incidents == []
+    world.rounds("---")
+    assert len(world.incidents) == 1
+    incident = world.incidents[0]
+    assert (incident.slo, incident.registry, incident.state) == ("availability", "main", IncidentState.OPEN)
+    assert "2 probe rounds failed" in incident.explanation
+    assert len(incident.actions) == 1
+
+
+def test_the_story_from_failure_to_proof(world):
+    world.rounds("+++--")
+    action = world.bench.until(world.action.id, S.AWAITING_APPROVAL)
+    world.bench.cycle.approve(action.id, "ada")
+    world.bench.until(action.id, S.VERIFYING)
+    world.rounds("-++")
+    assert world.action.state is S.VERIFYING
+    assert world.action.verification.good_rounds == 2
+    world.round(True)
+    assert world.action.state is S.SUCCEEDED
+    assert world.incidents[0].state is IncidentState.RESOLVED
+    assert "healed by act-1" in world.incidents[0].timeline[-1].text
+    world.rounds("+++")
+    assert len(world.incidents) == 1
+
+
+def test_rounds_before_the_end_of_the_run_prove_nothing(world):
+    world.rounds("+++--")
+    action = world.bench.until(world.action.id, S.AWAITING_APPROVAL)
+    world.rounds("+")
+    world.bench.cycle.approve(action.id, "ada")
+    world.bench.until(action.id, S.VERIFYING)
+    world.cycle.turn(["main"])
+    assert world.action.verification.good_rounds == 0
+
+
+def test_a_repair_that_does_not_help_is_escalated(world):
+    world.rounds("+++--")
+    action = world.bench.until(world.action.id, S.AWAITING_APPROVAL)
+    world.bench.cycle.approve(action.id, "ada")
+    world.bench.until(action.id, S.VERIFYING)
+    world.rounds("-" * 20)
+    assert world.action.state is S.ESCALATED
+    assert world.incidents[0].state is IncidentState.OPEN
+    assert any("escalated" in line.text for line in world.incidents[0].timeline)
+
+
+def test_a_registry_that_recovers_by_itself_closes_the_incident_and_the_question(world):
+    world.rounds("+++--")
+    action = world.bench.until(world.action.id, S.AWAITING_APPROVAL)
+    world.rounds("++")
+    assert world.incidents[0].state is IncidentState.OPEN
+    world.rounds("++")
+    assert world.incidents[0].state is IncidentState.RESOLVED
+    assert world.records.action(action.id).state is S.EXPIRED
+    assert world.bench.runner.runs == []
+
+
+def test_a_second_outage_is_a_second_incident(world):
+    world.rounds("+++--++++--")
+    assert [it.state for it in world.incidents] == [IncidentState.OPEN, IncidentState.RESOLVED]
+
+
+def test_a_rejected_repair_is_not_offered_again_in_the_same_incident(world):
+    world.rounds("+++--")
+    action = world.bench.until(world.action.id, S.AWAITING_APPROVAL)
+    world.bench.cycle.reject(action.id, "ada", "we do it by hand")
+    world.rounds("---")
+    assert len(world.records.actions()[0]) == 1
+
+
+def test_a_question_that_expired_is_asked_again_while_it_hurts(world):
+    world.rounds("+++--")
+    action = world.bench.until(world.action.id, S.AWAITING_APPROVAL)
+    world.clock.move(3600)
+    world.rounds("--")
+    assert world.records.action(action.id).state is S.EXPIRED
+    world.round(False)
+    assert world.action.id != action.id
+
+
+def test_a_registry_that_is_down_explains_its_latency(world):
+    world.rounds("+++--")
+    slow_requests(world)
+    world.rounds("--")
+    assert len(world.incidents) == 1
+    assert any("P99" in cause for cause in world.incidents[0].causes)
+
+
+def test_slow_requests_just_after_an_outage_are_its_aftermath(world):
+    world.rounds("+++--++++")
+    slow_requests(world)
+    world.rounds("++")
+    assert len(world.incidents) == 1
+
+
+def test_slow_requests_alone_are_an_incident_without_a_repair(world):
+    world.rounds("+++")
+    slow_requests(world)
+    world.round(True)
+    assert [it.slo for it in world.incidents] == ["pull_latency"]
+    assert world.incidents[0].impact.clients == 1
+    assert world.records.actions()[0] == []
+
+
+def test_no_data_opens_nothing(world):
+    world.rounds("+++")
+    world.clock.move(600)
+    world.cycle.turn(["main"])
+    assert world.incidents == []
+
+
+def test_an_outside_alert_is_closed_by_its_source(world):
+    alert = Finding("alertmanager", "abc", "main", None, "main: Custom", "custom", world.clock.now())
+    [incident] = world.cycle.receive([alert])
+    world.cycle.close_finding("alertmanager", "abc", "over")
+    assert world.records.incident(incident.id).state is IncidentState.RESOLVED
+
+
+def test_our_own_finding_is_not_closed_by_another_source(world):
+    world.rounds("+++--")
+    alert = Finding("alertmanager", "abc", "main", "availability", "main: down", "x", world.clock.now())
+    [incident] = world.cycle.receive([alert])
+    world.cycle.close_finding("alertmanager", "abc", "over")
+    assert world.records.incident(incident.id).state is IncidentState.OPEN
+
+
+# collecting ----------------------------------------------------------------------------------
+
+
+class FakeCollector:
+    """A source whose behaviour the test chooses."""
+
+    name, registry, interval, timeout = "fake", "main", 10.0, 0.2
+
+    def __init__(self, batch=None, error=None, seconds=0.0):
+        self.batch, self.error, self.seconds, self.advanced = batch or Batch(), error, seconds, 0
+
+    async def collect(self, now):
+        await asyncio.sleep(self.seconds)
+        if self.error:
+            raise self.error
+        return self.batch
+
+    async def stored(self):
+        self.advanced += 1
+
+
+async def test_a_batch_is_kept_before_its_position_advances(world):
+    event = Event("e1", world.clock.now(), "main", {})
+    collector = FakeCollector(Batch(events=[event], checkpoints={"log": "7"}))
+    assert await world.cycle.collect(collector)
+    assert (world.events.checkpoint("log"), collector.advanced) == ("7", 1)
+
+
+@pytest.mark.parametrize("error", [StoreUnavailable("disk full"), OSError("gone"), ValueError("a bug")])
+async def test_a_source_that_fails_is_told_and_does_not_advance(world, error):
+    collector = FakeCollector(error=error)
+    assert not await world.cycle.collect(collector)
+    assert collector.advanced == 0
+    assert world.observer.heard[-1][0] == "missed"
+
+
+async def test_a_source_that_hangs_delays_nobody_else(world):
+    began = time.monotonic()
+    hanging, quick = FakeCollector(seconds=30), FakeCollector()
+    results = await asyncio.gather(world.cycle.collect(hanging), world.cycle.collect(quick))
+    assert results == [False, True]
+    assert time.monotonic() - began < 5
+    assert ("missed", "no answer within 200ms") in world.observer.heard
+
+
+async def test_a_store_that_refuses_keeps_the_position(world):
+    class Refusing(MemoryEvents):
+        def append(self, events, checkpoints):
+            raise StoreUnavailable("disk full")
+
+    world.cycle._p = replace(world.cycle._p, events=Refusing())
+    collector = FakeCollector(Batch(events=[Event("e", 1.0, "main", {})]))
+    assert not await world.cycle.collect(collector)
+    assert collector.advanced == 0
+
+
+# the detector --------------------------------------------------------------------------------
+
+
+class FakeDetector:
+    """Says what it was asked."""
+
+    name = "fake"
+
+    def update(self, at, values):
+        return {name: Score(1.0, 0.5, 1.5, 0.99, "") for name in values}
+
+    def state(self):
+        return b""
+
+    def restore(self, state):
+        pass
+
+
+def test_scores_are_kept_and_shown_but_open_nothing(tmp_path):
+    world = World(tmp_path)
+    world.cycle._p = replace(world.cycle._p, detector=FakeDetector())
+    slow_requests(world, seconds=0.2)
+    world.rounds("+++")
+    assert world.incidents == []
+    heard = [what for kind, what in world.observer.heard if kind == "scored"]
+    assert "slo:pull_latency" in heard[-1]
+    kept = world.samples.latest("main", "seawall_anomaly_score", 0, world.clock.now())
+    assert {dict(s.labels)["signal"] for s in kept} == {"slo:pull_latency"}
