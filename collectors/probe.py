@@ -275,7 +275,7 @@ class PullProbe:
     """Collector: one synthetic pull a round, from this site.
 
     Samples seawall_probe_success{site} and seawall_probe_duration_seconds{site,phase} (phase total: the
-    whole of a pull that succeeded); a failure is an Event and a note too. `password` is asked for each time it is sent.
+    whole of a pull that succeeded); a failure is an Event and a note too. `password` is asked for at use.
     """
 
     def __init__(

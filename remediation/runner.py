@@ -124,6 +124,10 @@ class Record:
             end = json.dumps({"at": at, "line": "(further lines are left out)"})
             print(text if self._left > 0 else end, file=self._file)
 
+    def close(self) -> None:
+        """No more lines."""
+        self._file.close()
+
     def changes(self) -> tuple[Change, ...]:
         """By task, in the order in which they came."""
         return tuple(
@@ -179,12 +183,12 @@ def work(folder: Path) -> Outcome:
     started = time.time()
     job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
     inputs = json.loads((folder / "env" / "extravars").read_text(encoding="utf-8"))
-    record = Record(folder, secret_values(inputs), job["mode"] == "check")
     watch = Watch(folder, job["timeout"])
-    try:
-        status, message = _judge(_run(folder, job, record, watch), record, watch)
-    except (Exception, SystemExit) as error:  # the library calls sys.exit
-        status, message = "failed", f"ansible-runner: {type(error).__name__}: {error}"
+    with contextlib.closing(Record(folder, secret_values(inputs), job["mode"] == "check")) as record:
+        try:
+            status, message = _judge(_run(folder, job, record, watch), record, watch)
+        except (Exception, SystemExit) as error:  # the library calls sys.exit
+            status, message = "failed", f"ansible-runner: {type(error).__name__}: {error}"
     return Outcome(
         status=status,
         message=message,

@@ -1,7 +1,6 @@
 """Fixtures that start real servers and stop them by pid."""
 
 import shutil
-
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any

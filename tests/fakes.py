@@ -40,7 +40,7 @@ class FakeRunner:
     checks: int = 0
     status: str = "successful"
     hold: threading.Event | None = None
-    found: Found = Found("lost")
+    found: Found = field(default_factory=lambda: Found("lost"))
     cancelled: list[Path] = field(default_factory=list)
 
     def check(self, target: Target) -> Outcome:

@@ -17,6 +17,7 @@ from seawall.core.ports import Score
 Point = tuple[float, float, Score]
 Round = tuple[float, bool]
 MOST_COLUMNS = 120
+LEAST_COLUMNS = 12
 GAP_FACTOR = 2.5
 NEAR_THRESHOLD = 0.4
 BAND_ROOM = 1.5
@@ -92,12 +93,12 @@ def bounds(points: Sequence[Point], threshold: float | None) -> tuple[float, flo
 def strip(rounds: Sequence[Round], span: tuple[float, float], title: str, desc: str = "") -> Markup:
     """Probe rounds over time: a failed one is a full-height bar, a good one a half-height bar; several
     in one column are failed if any is. "" when there is none."""
+    inside = sorted(it for it in rounds if span[0] <= it[0] <= span[1])
+    count, length = _columns(inside, span), (span[1] - span[0]) or 1.0
     columns: dict[int, bool] = {}
-    length = (span[1] - span[0]) or 1.0
-    for at, good in rounds:
-        if span[0] <= at <= span[1]:
-            column = min(MOST_COLUMNS - 1, int((at - span[0]) / length * MOST_COLUMNS))
-            columns[column] = columns.get(column, True) and good
+    for at, good in inside:
+        column = min(count - 1, int((at - span[0]) / length * count))
+        columns[column] = columns.get(column, True) and good
     if not columns:
         return Markup("")
     good_bars = "".join(f"M{c * 2 + 1} 20v-10" for c, good in sorted(columns.items()) if good)
@@ -106,7 +107,14 @@ def strip(rounds: Sequence[Round], span: tuple[float, float], title: str, desc: 
         f'<path class="bar-good" d="{good_bars}" stroke="#0f6b52" stroke-width="1.4"/>' if good_bars else "",
         f'<path class="bar-bad" d="{bad_bars}" stroke="#b3261e" stroke-width="2"/>' if bad_bars else "",
     ]
-    return _svg(body, (MOST_COLUMNS * 2.0, 20.0), "strip", title, desc)
+    return _svg(body, (count * 2.0, 20.0), "strip", title, desc)
+
+
+def _columns(rounds: Sequence[Round], span: tuple[float, float]) -> int:
+    """Slightly fewer columns than rounds, so that steady ones leave no holes."""
+    gaps = [after[0] - before[0] for before, after in pairwise(rounds) if after[0] > before[0]]
+    fitting = 0.98 * (span[1] - span[0]) / median(gaps) if gaps else LEAST_COLUMNS
+    return int(min(MOST_COLUMNS, max(LEAST_COLUMNS, fitting)))
 
 
 def budget(ratio: float, title: str) -> Markup:

@@ -61,16 +61,15 @@ class SqlRecords:
 
     def __init__(self, url: str) -> None:
         self.engine = open_engine(url)
+        self._writing = self.engine.execution_options(seawall_write=True)
         # The one connection of an in-memory database cannot carry two transactions at once.
         self._turn: AbstractContextManager[Any] = RLock() if url.startswith("memory:") else nullcontext()
         metadata.create_all(self.engine)
 
     @contextmanager
     def _write(self) -> Iterator[sa.Connection]:
-        with self._turn, self.engine.connect() as connection:
-            connection = connection.execution_options(seawall_write=True)
-            with connection.begin():
-                yield connection
+        with self._turn, self._writing.connect() as connection, connection.begin():
+            yield connection
 
     @contextmanager
     def _read(self) -> Iterator[sa.Connection]:

@@ -358,7 +358,7 @@ def test_every_page_fits_its_screen_and_keeps_the_csp(seawall, open_page, size, 
 
 
 def test_the_story_from_page_to_approval_to_healed_is_told_live(seawall, open_page):
-    turn(seawall.live(5))
+    turn(seawall.live(30))
     page = open_page()
     page.goto(seawall.url)
     expect(page.locator("#headline")).to_contain_text("3 of 4 promises kept")

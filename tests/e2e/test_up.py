@@ -1,11 +1,13 @@
 """`seawall up` from outside: deliveries, restarts in the middle of a run, the gate, the live verbs."""
 
+import getpass
 import json
 import re
 import sqlite3
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 import yaml
 
@@ -157,11 +159,9 @@ def test_kill_9_of_seawall_and_its_worker_leaves_the_run_in_doubt_and_plans_agai
 
 
 def kill_workers(state: Path) -> None:
-    import psutil
-
     def ours(process: psutil.Process) -> bool:
         try:
-            return str(state / "runs") in " ".join(process.cmdline() + [process.cwd()])
+            return str(state / "runs") in " ".join([*process.cmdline(), process.cwd()])
         except psutil.Error:
             return False
 
@@ -186,8 +186,6 @@ def test_a_frozen_seawall_starts_nothing_until_it_is_thawed(up, config):
     assert service.cli("unfreeze").returncode == 0
     approved = service.cli("approve", action["id"], "--json")
     assert json.loads(approved.stdout)["state"] == "approved", approved.stderr
-    import getpass
-
     assert json.loads(approved.stdout)["approvals"][0]["by"] == getpass.getuser()
 
 

@@ -103,8 +103,16 @@ def test_many_points_are_thinned_and_the_spike_stays():
 def test_a_failed_round_is_a_full_bar_and_a_good_one_half():
     svg = charts.strip([(0.0, True), (50.0, False), (99.0, True)], SPAN, "t")
     [good], [bad] = drawn(svg, "bar-good"), drawn(svg, "bar-bad")
-    assert good.get("d") == "M1 20v-10M237 20v-10"
-    assert bad.get("d") == "M121 20v-20"
+    assert good.get("d") == "M1 20v-10M23 20v-10"
+    assert bad.get("d") == "M13 20v-20"
+
+
+@pytest.mark.parametrize("rounds", [20, 101, 119, 500])
+def test_steady_rounds_leave_no_holes(rounds):
+    svg = charts.strip([(i * 5.0, True) for i in range(rounds + 1)], (0.0, rounds * 5.0), "t")
+    [good] = drawn(svg, "bar-good")
+    width = float(svg.split('viewBox="0 0 ')[1].split()[0])
+    assert good.get("d").count("M") == width / 2
 
 
 def test_one_failure_among_many_rounds_of_a_column_shows():

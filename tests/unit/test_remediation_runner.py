@@ -1,6 +1,7 @@
 """What the worker makes of ansible-runner's events: bounded, masked, and never raising."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ CREATED = "2026-11-24T03:00:00.500000+00:00"
 
 
 @pytest.fixture
-def record(tmp_path: Path) -> Record:
-    return Record(tmp_path, frozenset({"swordfish"}), check=True)
+def record(tmp_path: Path) -> Iterator[Record]:
+    record = Record(tmp_path, frozenset({"swordfish"}), check=True)
+    yield record
+    record.close()
 
 
 def feed(record: Record, kind: str, stdout: str = "", created: str = CREATED, **data: Any) -> None:

@@ -1,0 +1,1 @@
+"""Figures of docs/benchmarks.md, each printed with its limit; `python -m benchmarks [NAME...]`."""

@@ -1,0 +1,16 @@
+"""Runs the benchmarks named on the command line, or all of them; exit 1 if a limit is missed."""
+
+import sys
+
+from benchmarks import idle, main_job
+
+ALL = {"main_job": main_job.measure, "idle": idle.measure}
+
+names = sys.argv[1:] or list(ALL)
+unknown = [name for name in names if name not in ALL]
+if unknown:
+    sys.exit(f"unknown benchmark {unknown[0]!r}; there are: {', '.join(ALL)}")
+figures = [figure for name in names for figure in ALL[name]()]
+for figure in figures:
+    print(figure)
+sys.exit(0 if all(figure.kept for figure in figures) else 1)
