@@ -166,16 +166,21 @@ class Cycle:
         cause = self._p.correlator.explained_by(finding, self._p.records.incidents(limit=20)[0])
         if cause is not None and cause.state is IncidentState.RESOLVED:
             return cause
-        impact = self._impact(finding, status)
-        statuses = self.statuses.get(finding.registry, [])
-        text = self._p.correlator.explain(finding, impact, self._evidence(finding.registry), statuses)
-        incident, new = self._p.records.open_incident(finding, text, SEAWALL, cause.id if cause else None)
+        incident, new = self._p.records.open_incident(finding, SEAWALL, cause.id if cause else None)
         if new:
-            incident = self._amend(incident, "incident.impact", {}, impact=impact)
             log.warning("incident %s opened: %s", incident.id, incident.title)
+        if not incident.explanation and incident.state in LIVE:
+            incident = self._explain(incident, finding, status)
         if self._wants_action(incident, finding, status):
             self._propose(incident)
         return incident
+
+    def _explain(self, incident: Incident, finding: Finding, status: SloStatus | None) -> Incident:
+        """Written after the incident is safe: a crash between leaves it to the next turn."""
+        impact = self._impact(finding, status)
+        statuses = self.statuses.get(finding.registry, [])
+        text = self._p.correlator.explain(finding, impact, self._evidence(finding.registry), statuses)
+        return self._amend(incident, "incident.explained", {}, impact=impact, explanation=text)
 
     def _evidence(self, registry: str) -> list[str]:
         """What the registry's collectors last had to say."""

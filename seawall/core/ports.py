@@ -124,9 +124,7 @@ class EventStore(Protocol):
 class RecordStore(Protocol):
     """Incidents, actions, tokens, sessions and the audit chain; every change is one transaction."""
 
-    def open_incident(
-        self, finding: Finding, explanation: str, actor: str, into: str | None = None
-    ) -> tuple[Incident, bool]:
+    def open_incident(self, finding: Finding, actor: str, into: str | None = None) -> tuple[Incident, bool]:
         """The open incident of this finding: joined if its registry and row have one (or to `into`,
         the id of its cause), else new (True). A finding already in it changes nothing."""
         ...

@@ -4,22 +4,19 @@ SQLite runs in WAL with synchronous=FULL and BEGIN IMMEDIATE, so that a committe
 kill -9 and a power cut, and compare-and-set needs no retry loop.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
-from threading import RLock
 from typing import Any
 
 import sqlalchemy as sa
 from pydantic import TypeAdapter
-from sqlalchemy.pool import StaticPool
 
 from seawall.core.actions import OPEN_STATES, TRANSITIONS, Action, ActionState
-from seawall.core.errors import Conflict, InputError, NotFound
+from seawall.core.errors import Conflict, NotFound
 from seawall.core.incidents import Finding, Incident, IncidentState, TimelineEntry
 from seawall.stores import audit_chain
-from seawall.stores.schema import actions, audit, findings, flags, incidents, metadata, sessions, tokens
+from seawall.stores.schema import actions, findings, incidents
+from seawall.stores.sql_identities import SqlIdentities, cursor_of
 
 SCHEMES = ("sqlite", "memory")
 _ACTION = TypeAdapter(Action)
@@ -27,60 +24,12 @@ _INCIDENT = TypeAdapter(Incident)
 _LIVE = (IncidentState.OPEN, IncidentState.ACKNOWLEDGED)
 
 
-def open_engine(url: str) -> sa.Engine:
-    """An engine with the durability that the records promise; `memory:` lives in this process only."""
-    if url.startswith("memory:"):
-        engine = sa.create_engine(
-            "sqlite://",
-            poolclass=StaticPool,
-            connect_args={"check_same_thread": False, "isolation_level": None},
-        )
-    else:
-        path = Path(url.split(":", 1)[1].removeprefix("//"))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        engine = sa.create_engine(
-            f"sqlite:///{path}", connect_args={"timeout": 30, "isolation_level": None}, pool_size=4
-        )
-    sa.event.listen(engine, "connect", _pragmas)
-    sa.event.listen(engine, "begin", _begin)
-    return engine
-
-
-def _pragmas(connection: Any, _record: Any) -> None:
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-2000"):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _begin(connection: sa.Connection) -> None:
-    writing = connection.get_execution_options().get("seawall_write", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
-
-
-class SqlRecords:
-    """Incidents, actions, tokens, sessions and the audit chain."""
-
-    def __init__(self, url: str) -> None:
-        self.engine = open_engine(url)
-        self._writing = self.engine.execution_options(seawall_write=True)
-        # The one connection of an in-memory database cannot carry two transactions at once.
-        self._turn: AbstractContextManager[Any] = RLock() if url.startswith("memory:") else nullcontext()
-        metadata.create_all(self.engine)
-
-    @contextmanager
-    def _write(self) -> Iterator[sa.Connection]:
-        with self._turn, self._writing.connect() as connection, connection.begin():
-            yield connection
-
-    @contextmanager
-    def _read(self) -> Iterator[sa.Connection]:
-        with self._turn, self.engine.connect() as connection:
-            yield connection
+class SqlRecords(SqlIdentities):
+    """The whole port RecordStore: incidents and actions here, the rest in SqlIdentities."""
 
     # incidents -----------------------------------------------------------------------------
 
-    def open_incident(
-        self, finding: Finding, explanation: str, actor: str, into: str | None = None
-    ) -> tuple[Incident, bool]:
+    def open_incident(self, finding: Finding, actor: str, into: str | None = None) -> tuple[Incident, bool]:
         """See the port. A redelivery of an episode that was resolved since is that incident's still."""
         with self._write() as db:
             known = db.execute(
@@ -102,7 +51,7 @@ class SqlRecords:
             incident = (
                 self._join(db, _INCIDENT.validate_json(joined), finding, actor)
                 if joined
-                else self._open(db, finding, explanation, actor)
+                else self._open(db, finding, actor)
             )
             db.execute(
                 findings.insert().values(
@@ -114,7 +63,7 @@ class SqlRecords:
             )
             return incident, joined is None
 
-    def _open(self, db: sa.Connection, finding: Finding, explanation: str, actor: str) -> Incident:
+    def _open(self, db: sa.Connection, finding: Finding, actor: str) -> Incident:
         number = _next_number(db, incidents)
         incident = Incident(
             id=f"inc-{number}",
@@ -123,7 +72,7 @@ class SqlRecords:
             registry=finding.registry,
             slo=finding.slo,
             title=finding.title,
-            explanation=explanation,
+            explanation="",
             opened_at=finding.at,
             causes=(finding.reason,),
             findings=(f"{finding.source}:{finding.fingerprint}",),
@@ -281,94 +230,6 @@ class SqlRecords:
             audit_chain.append(db, actor, f"action.{after.state}", before.id, detail, at)
         return new
 
-    # switches, tokens, sessions, audit -------------------------------------------------------
-
-    def freeze(self, frozen: bool, actor: str, at: float, reason: str) -> None:
-        """See the port."""
-        text = f"by {actor}: {reason}" if reason else f"by {actor}"
-        with self._write() as db:
-            db.execute(flags.delete().where(flags.c.name == "frozen"))
-            if frozen:
-                db.execute(flags.insert().values(name="frozen", value=text))
-            audit_chain.append(
-                db, actor, "freeze" if frozen else "unfreeze", "seawall", {"reason": reason}, at
-            )
-
-    def frozen(self) -> tuple[bool, str]:
-        """See the port."""
-        with self._read() as db:
-            value = db.execute(sa.select(flags.c.value).where(flags.c.name == "frozen")).scalar()
-        return value is not None, value or ""
-
-    def audit(self, actor: str, event: str, subject: str, detail: Mapping[str, Any], at: float) -> None:
-        """See the port."""
-        with self._write() as db:
-            audit_chain.append(db, actor, event, subject, detail, at)
-
-    def audit_entries(
-        self, limit: int = 50, cursor: str | None = None
-    ) -> tuple[list[dict[str, Any]], str | None]:
-        """See the port."""
-        query = sa.select(audit).order_by(audit.c.seq.desc()).limit(limit + 1)
-        if cursor:
-            query = query.where(audit.c.seq < _cursor(cursor))
-        with self._read() as db:
-            rows = [dict(row) for row in db.execute(query).mappings()]
-        return rows[:limit], str(rows[limit - 1]["seq"]) if len(rows) > limit else None
-
-    def audit_verify(self) -> tuple[int, str | None]:
-        """See the port."""
-        with self._read() as db:
-            return audit_chain.verify(db)
-
-    def add_token(
-        self, name: str, role: str, hashed: str, actor: str, at: float, until: float | None
-    ) -> None:
-        """See the port."""
-        try:
-            with self._write() as db:
-                db.execute(tokens.insert().values(hash=hashed, name=name, role=role, at=at, until=until))
-                audit_chain.append(db, actor, "token.created", name, {"role": role}, at)
-        except sa.exc.IntegrityError as error:
-            raise Conflict(f"a token named {name!r} exists; choose another name") from error
-
-    def token_count(self) -> int:
-        """See the port."""
-        with self._read() as db:
-            return int(db.execute(sa.select(sa.func.count()).select_from(tokens)).scalar_one())
-
-    def token(self, hashed: str, at: float) -> tuple[str, str] | None:
-        """See the port."""
-        return self._identity(tokens, hashed, at)
-
-    def add_session(self, hashed: str, name: str, role: str, at: float, until: float) -> None:
-        """See the port."""
-        with self._write() as db:
-            db.execute(sessions.delete().where(sessions.c.until < at))
-            db.execute(sessions.insert().values(hash=hashed, name=name, role=role, at=at, until=until))
-            audit_chain.append(db, name, "session.started", name, {"role": role}, at)
-
-    def session(self, hashed: str, at: float) -> tuple[str, str] | None:
-        """See the port."""
-        return self._identity(sessions, hashed, at)
-
-    def end_session(self, hashed: str) -> None:
-        """See the port."""
-        with self._write() as db:
-            db.execute(sessions.delete().where(sessions.c.hash == hashed))
-
-    def _identity(self, table: sa.Table, hashed: str, at: float) -> tuple[str, str] | None:
-        query = sa.select(table.c.name, table.c.role).where(
-            table.c.hash == hashed, sa.or_(table.c.until.is_(None), table.c.until > at)
-        )
-        with self._read() as db:
-            row = db.execute(query).first()
-        return (row.name, row.role) if row else None
-
-    def close(self) -> None:
-        """See the port."""
-        self.engine.dispose()
-
 
 def _incident_row(incident: Incident) -> dict[str, Any]:
     return {
@@ -398,15 +259,6 @@ def _next_number(db: sa.Connection, table: sa.Table) -> int:
     return int(db.execute(sa.select(sa.func.coalesce(sa.func.max(table.c.number), 0))).scalar_one()) + 1
 
 
-def _cursor(cursor: str) -> int:
-    try:
-        return int(cursor)
-    except ValueError:
-        raise InputError(
-            "cursor", f"{cursor!r} is not one of ours", "use `next` of the former page"
-        ) from None
-
-
 def _page(
     db: sa.Connection, table: sa.Table, states: Sequence[str] | None, limit: int, cursor: str | None
 ) -> tuple[list[str], str | None]:
@@ -414,6 +266,6 @@ def _page(
     if states is not None:
         query = query.where(table.c.state.in_(tuple(states)))
     if cursor:
-        query = query.where(table.c.number < _cursor(cursor))
+        query = query.where(table.c.number < cursor_of(cursor))
     rows = db.execute(query).all()
     return [row.body for row in rows[:limit]], str(rows[limit - 1].number) if len(rows) > limit else None

@@ -46,49 +46,49 @@ def resolve(records, incident, at):
 
 
 def test_five_deliveries_of_one_finding_are_one_incident(records):
-    opened = [records.open_incident(finding(), "why", "seawall") for _ in range(5)]
+    opened = [records.open_incident(finding(), "seawall") for _ in range(5)]
     assert [new for _, new in opened] == [True, False, False, False, False]
     assert len({incident.id for incident, _ in opened}) == 1
 
 
 def test_another_source_joins_the_open_incident_of_the_same_registry_and_row(records):
-    first, _ = records.open_incident(finding(), "why", "seawall")
-    joined, new = records.open_incident(finding("alertmanager", "abc"), "why", "seawall")
+    first, _ = records.open_incident(finding(), "seawall")
+    joined, new = records.open_incident(finding("alertmanager", "abc"), "seawall")
     assert (joined.id, new) == (first.id, False)
     assert joined.findings == ("seawall:main/availability", "alertmanager:abc")
 
 
 def test_another_row_or_registry_is_another_incident(records):
-    first, _ = records.open_incident(finding(), "why", "seawall")
-    other, _ = records.open_incident(finding(fingerprint="x", slo="pull_latency"), "why", "seawall")
-    third, _ = records.open_incident(finding(fingerprint="y", registry="edge"), "why", "seawall")
+    first, _ = records.open_incident(finding(), "seawall")
+    other, _ = records.open_incident(finding(fingerprint="x", slo="pull_latency"), "seawall")
+    third, _ = records.open_incident(finding(fingerprint="y", registry="edge"), "seawall")
     assert len({first.id, other.id, third.id}) == 3
 
 
 def test_a_late_delivery_of_a_resolved_episode_opens_nothing(records):
     alert = finding("alertmanager", "abc", at=T + 5, episode=T)
-    incident, _ = records.open_incident(alert, "why", "seawall")
+    incident, _ = records.open_incident(alert, "seawall")
     resolve(records, incident, T + 60)
-    again, new = records.open_incident(replace(alert, at=T + 90), "why", "seawall")
+    again, new = records.open_incident(replace(alert, at=T + 90), "seawall")
     assert (again.id, new, again.state) == (incident.id, False, IncidentState.RESOLVED)
 
 
 def test_a_new_episode_after_the_resolution_is_a_new_incident(records):
-    incident, _ = records.open_incident(finding(), "why", "seawall")
+    incident, _ = records.open_incident(finding(), "seawall")
     resolve(records, incident, T + 60)
-    again, new = records.open_incident(finding(at=T + 61), "why", "seawall")
+    again, new = records.open_incident(finding(at=T + 61), "seawall")
     assert new and again.id != incident.id
 
 
 def test_a_stale_incident_cannot_be_saved(records):
-    incident, _ = records.open_incident(finding(), "why", "seawall")
+    incident, _ = records.open_incident(finding(), "seawall")
     resolve(records, incident, T)
     with pytest.raises(Conflict, match="changed meanwhile"):
         resolve(records, incident, T)
 
 
 def test_an_incident_has_one_open_action_of_a_playbook(records):
-    incident, _ = records.open_incident(finding(), "why", "seawall")
+    incident, _ = records.open_incident(finding(), "seawall")
     first = records.propose_action(action(incident.id), "seawall")
     assert first.id == "act-1"
     assert records.propose_action(action(incident.id), "seawall") is None
@@ -98,7 +98,7 @@ def test_an_incident_has_one_open_action_of_a_playbook(records):
 
 
 def test_a_transition_is_won_by_exactly_one_of_many(records):
-    incident, _ = records.open_incident(finding(), "why", "seawall")
+    incident, _ = records.open_incident(finding(), "seawall")
     before = records.propose_action(action(incident.id), "seawall")
     won, lost = [], []
 
@@ -119,7 +119,7 @@ def test_a_transition_is_won_by_exactly_one_of_many(records):
 
 
 def test_a_forbidden_transition_is_refused(records):
-    incident, _ = records.open_incident(finding(), "why", "seawall")
+    incident, _ = records.open_incident(finding(), "seawall")
     before = records.propose_action(action(incident.id), "seawall")
     with pytest.raises(Conflict, match="cannot become running"):
         records.transition(before, replace(before, state=ActionState.RUNNING), "root", T, {})
@@ -127,7 +127,7 @@ def test_a_forbidden_transition_is_refused(records):
 
 def test_lists_come_newest_first_in_pages(records):
     for number in range(5):
-        records.open_incident(finding(fingerprint=str(number), registry=f"r{number}"), "why", "seawall")
+        records.open_incident(finding(fingerprint=str(number), registry=f"r{number}"), "seawall")
     page, cursor = records.incidents(limit=2)
     rest, end = records.incidents(limit=10, cursor=cursor)
     assert [i.id for i in page + rest] == ["inc-5", "inc-4", "inc-3", "inc-2", "inc-1"]
@@ -165,7 +165,7 @@ def test_tokens_and_sessions_expire(records):
 
 
 def test_every_change_is_in_the_audit_chain_and_the_chain_holds(records):
-    incident, _ = records.open_incident(finding(), "why", "seawall")
+    incident, _ = records.open_incident(finding(), "seawall")
     first = records.propose_action(action(incident.id), "seawall")
     records.transition(first, replace(first, state=ActionState.REJECTED), "root", T, {"reason": "no"})
     entries, _ = records.audit_entries()

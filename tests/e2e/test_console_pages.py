@@ -440,6 +440,7 @@ def test_the_approval_can_be_given_with_the_keyboard_alone(seawall, open_page):
     outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
     assert outline == "solid"
     page.keyboard.press("Enter")
+    expect(page.locator("#decision")).to_contain_text("Approved by")
     seawall.reach(action.id, ActionState.VERIFYING)
     assert seawall.runner.runs == [action.preview.digest]
 
@@ -485,6 +486,7 @@ def test_the_page_is_whole_without_its_script(seawall, chromium):
     expect(page.locator("h1")).to_have_text(incident.title)
     page.get_by_role("link", name="Read and decide").click()
     page.get_by_role("button", name="Approve and run").click()
+    expect(page.locator("#decision")).to_contain_text("Approved by")
     seawall.reach(action.id, ActionState.VERIFYING)
     page.reload()
     expect(page.locator("#state")).to_contain_text("0 of 3 good rounds")

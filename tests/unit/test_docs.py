@@ -229,15 +229,28 @@ def test_every_option_of_a_verb_is_documented(verb):
 def commands(path: Path) -> Iterator[tuple[str, list[str]]]:
     """(where, words) of each simple command in a page's shell examples, without assignments before it."""
     for first, text in blocks(path, "sh"):
+        waiting = ""
         for number, line in enumerate(text.replace("\\\n", "  ").splitlines()):
-            lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
-            parts: list[list[str]] = [[]]
-            for token in lexer:
-                if set(token) <= set(";&|()<>"):
-                    parts.append([])
-                elif parts[-1] or "=" not in token:
-                    parts[-1].append(token)
+            waiting += line + "\n"
+            try:
+                parts = simple_commands(waiting)
+            except ValueError:  # a quotation goes on in the next line
+                continue
             yield from ((f"{path.relative_to(ROOT)}:{first + number}", words) for words in parts if words)
+            waiting = ""
+        assert not waiting, f"{path.relative_to(ROOT)}:{first}: a quotation has no end"
+
+
+def simple_commands(text: str) -> list[list[str]]:
+    lexer = shlex.shlex(text, posix=True, punctuation_chars=True)
+    lexer.wordchars += ":,@%+{}$"
+    parts: list[list[str]] = [[]]
+    for token in lexer:
+        if set(token) <= set(";&|()<>"):
+            parts.append([])
+        elif parts[-1] or "=" not in token:
+            parts[-1].append(token)
+    return parts
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
@@ -285,7 +298,7 @@ def asked_role(route: APIRoute) -> str:
 
 def test_every_route_is_documented_with_the_role_that_it_needs(tmp_path):
     stores = config.Stores(samples="memory:", events="memory:", records="memory:")
-    service, _ = build_service(config.Config(stores=stores), StateFolder(tmp_path / "state"))
+    service, opened = build_service(config.Config(stores=stores), StateFolder(tmp_path / "state"))
     app = build_app(service)
     spec = app.openapi()["paths"]
     told = table("api.md", "Routes")
@@ -293,6 +306,7 @@ def test_every_route_is_documented_with_the_role_that_it_needs(tmp_path):
     for route in all_routes(app.routes):
         for verb in route.methods if route.include_in_schema else ():
             assert told[f"{verb} {route.path}"][0] == asked_role(route), f"{verb} {route.path}"
+    opened.records.close()
 
 
 def all_routes(found: Any) -> Iterator[APIRoute]:
@@ -451,7 +465,8 @@ def test_every_alert_has_its_runbook():
 def test_no_page_names_a_metric_or_alert_that_is_not_there(path):
     text = path.read_text(encoding="utf-8")
     alerts = {row.alert for row in slos.load_rows()} | {"SeawallWatchdog"}
-    assert not set(re.findall(r"\bSeawall[A-Z]\w+", text)) - alerts
+    classes = set(re.findall(r"^class (\w+)", "".join(SOURCE.values()), re.M))
+    assert not set(re.findall(r"\bSeawall[A-Z]\w+", text)) - alerts - classes
     known = "".join(SOURCE.values()) + " ".join(name for name, _, _ in exposed())
     names = {name.removesuffix("_bucket") for name in re.findall(r"\bseawall_[a-z_]+[a-z]", text)}
     assert not {name for name in names if name not in known}

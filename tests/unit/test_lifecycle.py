@@ -47,7 +47,7 @@ class Bench:
         found = Finding(
             "seawall", fingerprint, "main", "availability", "main: down", "down", self.clock.now()
         )
-        return self.records.open_incident(found, "why", "seawall")[0]
+        return self.records.open_incident(found, "seawall")[0]
 
     def propose(self):
         made, _ = self.cycle.propose(self.incident())
