@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from remediation import diffs
-from remediation.catalogue import Catalogue, Playbook
+from remediation.catalogue import Catalogue, Playbook, content_digest
 from remediation.inventory import inventory_text
 from remediation.policy import Policy
 from seawall.core.actions import OPEN_STATES, Action, ActionState, Approval, Preview, Run
@@ -106,12 +106,13 @@ class Lifecycle:
     def _preview(self, id: str) -> None:
         action = self._records.action(id)
         playbook = self._playbook(action)
-        outcome = self._shop.runner.check(self._target(action, playbook, "check"))
+        target = self._target(action, playbook, "check")
+        outcome = self._shop.runner.check(target)
         if outcome.status != "successful":
             reason = f"the preview failed ({outcome.status}): {outcome.message}"
             self._to(action, S.FAILED, SEAWALL, reason, reason=reason)
             return
-        preview = self._previewed(action, playbook, outcome)
+        preview = self._previewed(action, playbook, target, outcome)
         mode, why = self._shop.policy.decide(playbook.name, action.registry, action.risk)
         action = self._to(
             action, S.PREVIEWED, SEAWALL, f"{preview.changes} change(s); {why}", preview=preview
@@ -122,10 +123,12 @@ class Lifecycle:
             until = self._shop.clock.now() + self._shop.policy.ask_for
             self._to(action, S.AWAITING_APPROVAL, SEAWALL, f"asked a person; {why}", expires_at=until)
 
-    def _previewed(self, action: Action, playbook: Playbook, outcome: Outcome) -> Preview:
+    def _previewed(self, action: Action, playbook: Playbook, target: Target, outcome: Outcome) -> Preview:
+        """The digest covers the very copies that were checked, so that nothing can slip in beside it."""
         inventory = self._inventory(playbook)
+        content = content_digest(target.folder / "project", target.folder / "library")
         return Preview(
-            digest=diffs.digest(self._shop.catalogue.digest(playbook), action.inputs, inventory, outcome),
+            digest=diffs.digest(content, action.inputs, inventory, outcome),
             diff=diffs.render(outcome),
             changes=len(outcome.changes),
             not_previewable=outcome.skipped,
@@ -198,18 +201,19 @@ class Lifecycle:
         if action.state is not S.APPROVED or action.preview is None or self._held(action):
             return
         playbook = self._playbook(action)
-        outcome = self._shop.runner.check(self._target(action, playbook, "final-check"))
+        target = self._target(action, playbook, "final-check")
+        outcome = self._shop.runner.check(target)
         if outcome.status != "successful":
             reason = f"the final check failed ({outcome.status}): {outcome.message}"
             self._to(action, S.FAILED, SEAWALL, reason, reason=reason)
             return
-        if self._previewed(action, playbook, outcome).digest != action.preview.digest:
+        if self._previewed(action, playbook, target, outcome).digest != action.preview.digest:
             reason = "the world has moved since the approval: it is void, a new preview is made"
             self._to(action, S.PROPOSED, SEAWALL, reason, approvals=(), preview=None, expires_at=None)
             self._submit(self._preview, id)
             return
         if not self._held(action):
-            self._run(action, playbook, outcome.first_task_at)
+            self._run(action, playbook, target, outcome.first_task_at)
 
     def _held(self, action: Action) -> bool:
         """Frozen (it waits) or past its approval (it expires)."""
@@ -220,8 +224,13 @@ class Lifecycle:
         self._to(action, S.EXPIRED, SEAWALL, "the approval ran out before the run began")
         return True
 
-    def _run(self, action: Action, playbook: Playbook, checked_at: float | None) -> None:
-        target = self._target(action, playbook, "run")
+    def _run(self, action: Action, playbook: Playbook, checked: Target, checked_at: float | None) -> None:
+        """Runs the copies that the final check has just digested, not what lies in the catalogue by now."""
+        target = replace(
+            self._target(action, playbook, "run"),
+            playbook=checked.folder / "project" / playbook.playbook,
+            library=checked.folder / "library",
+        )
         run = Run(id=target.folder.name, started_at=self._shop.clock.now(), check_first_task_at=checked_at)
         action = self._to(action, S.RUNNING, SEAWALL, f"run {run.id}", run=run)
         self._finish(action, playbook, self._shop.runner.run(target, action.approvals[0].digest))

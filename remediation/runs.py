@@ -135,7 +135,7 @@ def _fill(target: Target) -> None:
     """The playbook and the modules are copied, so that a run executes one state of them."""
     folder, ignore = target.folder, shutil.ignore_patterns("__pycache__")
     shutil.copytree(target.playbook.parent, folder / "project", ignore=ignore)
-    shutil.copytree(LIBRARY, folder / "library", ignore=ignore)
+    shutil.copytree(target.library or LIBRARY, folder / "library", ignore=ignore)
     for name in ("env", "inventory", "tmp"):
         (folder / name).mkdir(mode=0o700)
     _write(folder / "inventory" / "hosts", target.inventory)

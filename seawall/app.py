@@ -66,13 +66,18 @@ class Stores:
     database: duckdb.DuckDatabase | None
 
 
-def open_stores(config: Config, state: Path) -> Stores:
-    """Engines by URL; InputError for a scheme that the kind does not have."""
+def check_stores(config: Config) -> None:
+    """InputError for a store that its kind does not have."""
     for kind, url in config.stores.model_dump().items():
         scheme = url.partition(":")[0]
         if scheme not in CHOICES[kind]:
             choices = ", ".join(f"{choice}:" for choice in CHOICES[kind])
             raise InputError(f"stores.{kind}", f"{url!r} is not a store for {kind}", f"use one of {choices}")
+
+
+def open_stores(config: Config, state: Path) -> Stores:
+    """Engines by URL; InputError for a scheme that the kind does not have."""
+    check_stores(config)
     paths = {
         url.partition(":")[2] for url in (config.stores.samples, config.stores.events) if "duckdb" in url
     }
@@ -100,7 +105,11 @@ def build_collectors(config: Config, events: EventStore) -> list[Collector]:
         if registry.metrics_url:
             collectors.append(
                 DistributionMetrics(
-                    registry=registry.name, url=registry.metrics_url, interval=METRICS_INTERVAL, timeout=5.0
+                    registry=registry.name,
+                    url=registry.metrics_url,
+                    ca_file=str(registry.ca_file) if registry.ca_file else None,
+                    interval=METRICS_INTERVAL,
+                    timeout=5.0,
                 )
             )
         for path in registry.logs:
@@ -226,7 +235,7 @@ def build_app(service: Service, lifespan: Callable[[FastAPI], Any] | None = None
         app.include_router(module.router)
     app.include_router(pages.router)
     app.mount("/static", pages.static_app())
-    problems.install(app)
+    problems.install(app, pages.error_page)
     app.add_middleware(Gate, service=service, login_page=pages.login_page())
     return app
 

@@ -14,7 +14,7 @@ from collectors.probe import probe
 from remediation.catalogue import Catalogue
 from remediation.policy import load_policy
 from seawall import config as configuration
-from seawall.app import SHIPPED_PLAYBOOKS, build_collectors, open_stores
+from seawall.app import SHIPPED_PLAYBOOKS, build_collectors, check_stores
 from seawall.config import Config, Registry
 from seawall.core.errors import InputError, SeawallError
 from seawall.core.ports import Collector
@@ -85,15 +85,11 @@ def _files(config: Config) -> Iterator[Check]:
 
 
 def _local(config: Config) -> Iterator[Check]:
-    try:
-        stores = config.stores
-        for url in (stores.samples, stores.events, stores.records):
-            open_scheme = url.partition(":")[0]
-            if open_scheme not in ("duckdb", "sqlite", "memory"):
-                open_stores(config, Path("seawall-state"))
-        yield Check("stores", True, f"{stores.samples} {stores.events} {stores.records}", kind="file")
-    except InputError as error:
-        yield _failed("stores", error)
+    def stores() -> str:
+        check_stores(config)
+        return f"{config.stores.samples} {config.stores.events} {config.stores.records}"
+
+    yield _tried("stores", stores)
     ansible = shutil.which("ansible-playbook", path=str(Path(sys.executable).parent))
     remedy = "" if ansible else "install Seawall's own requirements (make setup)"
     yield Check("ansible-playbook", bool(ansible), ansible or "not found", remedy)

@@ -300,7 +300,7 @@ def playbooks(config: ConfigFlag = None, as_json: JsonFlag = False) -> None:
     else:
         made = paint.table("name", "risk", "trigger", "what it does")
         for it in items:
-            made.add_row(it["name"], it["risk"], it["trigger"], paint.escape(it["summary"]))
+            made.add_row(it["name"], it["risk"], it["trigger"]["slo"], paint.escape(it["summary"]))
         paint.console().print(made)
     for fault in broken:
         typer.echo(f"left out: {fault}", err=True)

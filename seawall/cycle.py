@@ -15,20 +15,10 @@ from typing import Any
 from seawall.core.actions import Action, ActionState, Verification
 from seawall.core.errors import Conflict, SeawallError
 from seawall.core.incidents import Finding, Impact, Incident, IncidentState, TimelineEntry
-from seawall.core.ports import (
-    Clock,
-    Collector,
-    Correlator,
-    Detector,
-    EventStore,
-    Judge,
-    Observer,
-    RecordStore,
-    Repair,
-    SampleStore,
-)
+from seawall.core.ports import Clock, Collector, Detector, EventStore, RecordStore, SampleStore
 from seawall.core.signals import Event, Sample, labels
 from seawall.core.slos import Indicator, SloStatus
+from seawall.core.stages import Correlator, Judge, Observer, Repair
 from seawall.core.times import format_duration
 
 SEAWALL = "seawall"

@@ -10,11 +10,20 @@ from typing import Any
 from remediation.lifecycle import Lifecycle
 from seawall.config import Config
 from seawall.core.actions import Action
-from seawall.core.errors import Conflict, InputError, Overloaded, Refused
+from seawall.core.errors import (
+    Conflict,
+    InputError,
+    NotFound,
+    Overloaded,
+    Refused,
+    SeawallError,
+    StoreUnavailable,
+)
 from seawall.core.incidents import Incident, IncidentState
-from seawall.core.ports import Clock, EventStore, Judge, RecordStore, SampleStore
+from seawall.core.ports import Clock, EventStore, RecordStore, SampleStore
 from seawall.core.signals import Event
 from seawall.core.slos import SloStatus
+from seawall.core.stages import Judge
 from seawall.cycle import Cycle, amend
 from seawall.telemetry import Telemetry
 
@@ -36,6 +45,21 @@ class Identity:
     def may(self, role: str) -> bool:
         """True if this role includes `role`."""
         return ROLES.index(self.role) >= ROLES.index(role)
+
+
+_STATUS: tuple[tuple[type[SeawallError], int], ...] = (
+    (InputError, 400),
+    (NotFound, 404),
+    (Conflict, 409),
+    (Refused, 403),
+    (Overloaded, 503),
+    (StoreUnavailable, 503),
+)
+
+
+def http_status(error: Exception) -> int:
+    """The HTTP status of one of our errors; 500 for any other."""
+    return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
 
 
 def hash_secret(secret: str) -> str:

@@ -1,32 +1,19 @@
 """Errors as application/problem+json (RFC 9457)."""
 
 import logging
+from collections.abc import Callable
 from http import HTTPStatus
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse, Response
 from starlette.exceptions import HTTPException
 
-from seawall.core.errors import (
-    Conflict,
-    InputError,
-    NotFound,
-    Overloaded,
-    Refused,
-    SeawallError,
-    StoreUnavailable,
-)
+from seawall.core.errors import SeawallError
+from seawall.service import Identity, http_status
 
-_STATUS: dict[type[SeawallError], int] = {
-    InputError: 400,
-    NotFound: 404,
-    Conflict: 409,
-    Refused: 403,
-    Overloaded: 503,
-    StoreUnavailable: 503,
-}
 log = logging.getLogger(__name__)
+Page = Callable[[int, str, Identity | None], str]
 
 
 def problem(status: int, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
@@ -36,13 +23,8 @@ def problem(status: int, detail: str, headers: dict[str, str] | None = None) -> 
 
 
 async def _ours(_request: Request, error: Exception) -> JSONResponse:
-    status = next((s for kind, s in _STATUS.items() if isinstance(error, kind)), 500)
+    status = http_status(error)
     return problem(status, str(error), {"Retry-After": "5"} if status == 503 else None)
-
-
-async def _http(_request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class only
-    return problem(error.status_code, str(error.detail), dict(error.headers or {}))
 
 
 async def _invalid(_request: Request, error: Exception) -> JSONResponse:
@@ -57,8 +39,17 @@ async def _bug(request: Request, error: Exception) -> JSONResponse:
     return problem(500, "an unexpected fault; Seawall's log has the details")
 
 
-def install(app: FastAPI) -> None:
-    """Every error of the application becomes a problem document."""
+def install(app: FastAPI, page: Page) -> None:
+    """Every error becomes a problem document; a browser that asks for a path of no page gets `page`."""
+
+    async def _http(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class only
+        wants_page = "text/html" in request.headers.get("accept", "")
+        if wants_page and not request.url.path.startswith("/api/"):
+            who = request.scope.get("seawall.identity")
+            return HTMLResponse(page(error.status_code, str(error.detail), who), error.status_code)
+        return problem(error.status_code, str(error.detail), dict(error.headers or {}))
+
     app.add_exception_handler(SeawallError, _ours)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)

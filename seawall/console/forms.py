@@ -8,9 +8,9 @@ from starlette.responses import RedirectResponse, Response
 
 from seawall.console import views
 from seawall.console.asking import Form, ServiceDep, Who, local_path, need
-from seawall.console.render import PageRoute, html, login_page, status_of
+from seawall.console.render import PageRoute, html, login_page
 from seawall.core.errors import Conflict, InputError, NotFound, SeawallError
-from seawall.service import SESSION_COOKIE, SESSION_SECONDS, Identity, Service
+from seawall.service import SESSION_COOKIE, SESSION_SECONDS, Identity, Service, http_status
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
@@ -29,7 +29,7 @@ def _answer(
     except NotFound:
         raise
     except SeawallError as error:
-        return again(str(error), status_of(error))
+        return again(str(error), http_status(error))
     return _on(path)
 
 

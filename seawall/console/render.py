@@ -17,27 +17,12 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from seawall.console import charts, figures
-from seawall.core.errors import (
-    Conflict,
-    InputError,
-    NotFound,
-    Overloaded,
-    Refused,
-    SeawallError,
-    StoreUnavailable,
-)
+from seawall.core.errors import SeawallError
 from seawall.core.times import format_duration, rfc3339
+from seawall.service import http_status
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
-STATUS: dict[type[SeawallError], int] = {
-    InputError: 400,
-    NotFound: 404,
-    Conflict: 409,
-    Refused: 403,
-    Overloaded: 503,
-    StoreUnavailable: 503,
-}
 log = logging.getLogger(__name__)
 
 
@@ -91,11 +76,6 @@ def html(text: str, status: int = 200) -> HTMLResponse:
     return HTMLResponse(text, status, {"Cache-Control": "no-store"})
 
 
-def status_of(error: SeawallError) -> int:
-    """The HTTP status of an error of ours."""
-    return next((status for kind, status in STATUS.items() if isinstance(error, kind)), 500)
-
-
 def _phrase(status: int) -> str:
     return HTTPStatus(status).phrase
 
@@ -128,7 +108,7 @@ def _failed(request: Request, error: Exception) -> HTMLResponse:
 def _told(error: Exception) -> tuple[int, str]:
     """(status, what a person is told); an unexpected fault tells nothing of its inside."""
     if isinstance(error, SeawallError):
-        return status_of(error), str(error)
+        return http_status(error), str(error)
     if isinstance(error, HTTPException):
         return error.status_code, str(error.detail)
     if isinstance(error, RequestValidationError):

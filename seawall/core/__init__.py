@@ -6,7 +6,8 @@ Times are Unix seconds (float, UTC) everywhere inside; RFC 3339 appears only at 
     slos       the promise: SloRow (one row of the matrix), SloStatus (its judgement)
     incidents  what is wrong: Finding, Incident
     actions    what is done about it: Action, Preview, Approval, Run, Verification
-    ports      Protocols of the stores, collectors, detectors and the runner
+    ports      Protocols of what reaches outside: clock, collectors, stores, runner, detectors
+    stages     Protocols between the stages: judge, correlator, repair, observer
     times      RFC 3339, durations and calendar months
     errors     the error tree
 """

@@ -207,3 +207,30 @@ def test_history_is_judged_as_of_a_time(world):
     assert {row["status"] for row in before} == {"unknown"}
     done = world[0].cli("slo", "--at", "yesterday")
     assert done.returncode == 1 and "RFC 3339" in done.stderr
+
+
+@pytest.mark.parametrize("verb", ["slo", "incidents", "actions"])
+def test_live_verbs_speak_plain_text_to_people(world, verb):
+    done = world[0].cli(verb)
+    assert done.returncode in (0, 1) and "Traceback" not in done.stderr
+    assert "main" in done.stdout
+
+
+def test_one_action_is_told_with_its_diff_and_story(world):
+    [action] = world[0].get("/actions")["items"]
+    told = world[0].cli("actions", action["id"]).stdout
+    assert "by hand:" in told and "proposed restart-registry-process" in told
+
+
+@pytest.mark.parametrize("verb", ["check", "playbooks"])
+def test_offline_verbs_speak_plain_text_to_people(world, verb):
+    command = [sys.executable, "-m", "seawall", verb, "--config", str(world[0].config)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "restart-registry-process" in done.stdout
+
+
+def test_a_reader_without_a_service_is_told_what_to_start(tmp_path):
+    command = [sys.executable, "-m", "seawall", "slo", "--state", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1 and "start `seawall up`" in done.stderr
