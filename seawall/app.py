@@ -285,7 +285,7 @@ def lifespan_of(
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
-            state.write_bytes(f"detector-{detector.name}", detector.state())
+            _save_detector(detector, state)
             stores.samples.close()
             stores.records.close()
 
@@ -295,7 +295,15 @@ def lifespan_of(
 async def _keep_detector(detector: Detector, state: StateFolder) -> None:
     while True:
         await asyncio.sleep(60)
-        await asyncio.to_thread(state.write_bytes, f"detector-{detector.name}", detector.state())
+        await asyncio.to_thread(_save_detector, detector, state)
+
+
+def _save_detector(detector: Detector, state: StateFolder) -> None:
+    """A full disk costs what was learned since the last time, and nothing else."""
+    try:
+        state.write_bytes(f"detector-{detector.name}", detector.state())
+    except OSError as error:
+        log.error("the detector's state is not kept: %s", error)
 
 
 def _house_keeping(service: Service, stores: Stores) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.pool import StaticPool
 
-from seawall.core.errors import Conflict, InputError
+from seawall.core.errors import Conflict, InputError, StoreUnavailable
 from seawall.stores import audit_chain
 from seawall.stores.schema import audit, flags, metadata, sessions, tokens
 
@@ -43,6 +43,15 @@ def _begin(connection: sa.Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
 
 
+@contextmanager
+def _told() -> Iterator[None]:
+    """A full disk, a lock held too long, a server away: StoreUnavailable; nothing was committed."""
+    try:
+        yield
+    except sa.exc.OperationalError as error:
+        raise StoreUnavailable(f"records: {error.orig}") from error
+
+
 class SqlIdentities:
     """Half of the port RecordStore; SqlRecords is the other."""
 
@@ -55,12 +64,12 @@ class SqlIdentities:
 
     @contextmanager
     def _write(self) -> Iterator[sa.Connection]:
-        with self._turn, self._writing.connect() as connection, connection.begin():
+        with self._turn, _told(), self._writing.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
     def _read(self) -> Iterator[sa.Connection]:
-        with self._turn, self.engine.connect() as connection:
+        with self._turn, _told(), self.engine.connect() as connection:
             yield connection
 
     def freeze(self, frozen: bool, actor: str, at: float, reason: str) -> None:
