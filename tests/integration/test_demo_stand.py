@@ -206,6 +206,8 @@ def test_a_crashed_stand_is_cleaned_by_the_next(prefer: stand.Prefer, tmp_path: 
 def test_ctrl_c_while_it_starts_leaves_nothing(tmp_path: Path) -> None:
     folder = tmp_path / "stand"
     code = (
+        # A parent that runs in the background hands SIGINT on as ignored.
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from pathlib import Path; from seawall.demo.stand import open_stand\n"
         f"with open_stand(Path({str(folder)!r})): input()"
     )
