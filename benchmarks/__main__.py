@@ -2,9 +2,9 @@
 
 import sys
 
-from benchmarks import idle, main_job
+from benchmarks import idle, main_job, metrics_page
 
-ALL = {"main_job": main_job.measure, "idle": idle.measure}
+ALL = {"main_job": main_job.measure, "idle": idle.measure, "metrics_page": metrics_page.measure}
 
 names = sys.argv[1:] or list(ALL)
 unknown = [name for name in names if name not in ALL]
