@@ -28,12 +28,13 @@
     }
   }
 
-  // A part is replaced only when the server's text of it changed. What somebody types stays; a preview
-  // that somebody is about to approve is never exchanged under the thumb: it is called out of date.
+  // A part is replaced only when the server's text of it changed. What somebody typed stays, also when a
+  // refusal brought it back. A preview that somebody is about to approve is never exchanged under the thumb:
+  // it is called out of date.
   const guardOf = (part) => part.dataset.guard;
   const typing = (part) =>
     [...part.querySelectorAll("input, textarea")].some(
-      (field) => field === document.activeElement || field.value !== field.defaultValue);
+      (field) => field === document.activeElement || (field.type !== "hidden" && field.value));
   let stale = false;
 
   function outdated(old, fresh) {
