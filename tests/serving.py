@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import yaml
 
 T_START = 40.0
@@ -33,6 +34,15 @@ def until(ask: Callable[[], Any], seconds: float = 30.0, what: str = "it") -> An
             return answer
         assert time.monotonic() < end, f"{what} did not happen within {seconds:.0f} s"
         time.sleep(0.05)
+
+
+def kill_process(process: psutil.Process) -> bool:
+    """SIGKILL; False if it had ended by itself."""
+    try:
+        process.kill()
+    except psutil.NoSuchProcess:
+        return False
+    return True
 
 
 class Up:
@@ -66,6 +76,25 @@ class Up:
         assert self.process is not None
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
+
+    def workers(self) -> list[psutil.Process]:
+        """Workers and whatever they started: their environment names their folder."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if str(self.state / "runs") in " ".join([*process.cmdline(), *process.environ().values()]):
+                    found.append(process)
+            except psutil.Error:
+                continue
+        return found
+
+    def kill_workers(self) -> int:
+        """SIGKILL until none is left, also of those that start meanwhile; how many were killed."""
+        killed = 0
+        while workers := self.workers():
+            killed += sum(kill_process(process) for process in workers)
+            psutil.wait_procs(workers, 10)
+        return killed
 
     def stop(self) -> None:
         if self.process is not None and self.process.poll() is None:

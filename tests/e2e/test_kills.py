@@ -8,13 +8,12 @@ import random
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 import yaml
 
 from seawall.stores.sql import SqlRecords
 from tests.e2e.test_up import TOKEN, alert, deliver
-from tests.serving import Up, until
+from tests.serving import Up, kill_process, until
 
 KILLS = 200 if os.environ.get("SEAWALL_SOAK") else 6
 REGISTRIES = [f"r{number}" for number in range(8)]
@@ -55,18 +54,6 @@ def playbook(folder: Path, marks: Path) -> Path:
     return book.parent
 
 
-def family(state: Path) -> list[psutil.Process]:
-    """Workers and whatever they started: their environment names their folder."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if str(state / "runs") in " ".join([*process.cmdline(), *process.environ().values()]):
-                found.append(process)
-        except psutil.Error:
-            continue
-    return found
-
-
 def test_random_kills_lose_nothing_and_double_nothing(tmp_path, secret_file):
     rng = random.Random(1)
     marks = tmp_path / "marks"
@@ -85,7 +72,7 @@ def test_random_kills_lose_nothing_and_double_nothing(tmp_path, secret_file):
     try:
         told = storm(service, rng)
         until(lambda: settled(service), 180, "the end of every action")
-        until(lambda: not family(service.state), 60, "the end of every worker")
+        until(lambda: not service.workers(), 60, "the end of every worker")
     finally:
         service.stop()
     judge(service, told, marks)
@@ -100,9 +87,9 @@ def storm(service: Up, rng: random.Random) -> set[str]:
             told.add(registry)
         time.sleep(rng.uniform(0.0, 4.0))
         service.kill()
-        workers = family(service.state)
+        workers = service.workers()
         if workers and rng.random() < 0.3:
-            rng.choice(workers).kill()
+            kill_process(rng.choice(workers))
         service.start()
     return told
 

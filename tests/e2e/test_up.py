@@ -7,7 +7,6 @@ import sqlite3
 from pathlib import Path
 
 import httpx
-import psutil
 import pytest
 import yaml
 
@@ -150,27 +149,12 @@ def test_kill_9_of_seawall_and_its_worker_leaves_the_run_in_doubt_and_plans_agai
         api.post(f"/api/v1/actions/{action['id']}/approve").raise_for_status()
     until(lambda: (tmp_path / "marker").exists(), 30, "the first task")
     service.kill()
-    kill_workers(service.state)
+    assert service.kill_workers() > 0
     service.start()
     until(lambda: service.get(f"/actions/{action['id']}")["state"] == "in_doubt", 30, "in_doubt")
     again = until(lambda: awaiting(service), 30, "a new plan")
     assert again["id"] != action["id"] and again["approvals"] == []
     assert len((tmp_path / "marker").read_text().splitlines()) == 1
-
-
-def kill_workers(state: Path) -> None:
-    def ours(process: psutil.Process) -> bool:
-        try:
-            return str(state / "runs") in " ".join([*process.cmdline(), process.cwd()])
-        except psutil.Error:
-            return False
-
-    workers = [process for process in psutil.process_iter() if ours(process)]
-    assert workers
-    family = {child for worker in workers for child in [worker, *worker.children(recursive=True)]}
-    for process in family:
-        process.kill()
-    psutil.wait_procs(list(family), 10)
 
 
 def test_a_frozen_seawall_starts_nothing_until_it_is_thawed(up, config):
