@@ -16,11 +16,7 @@ from fastapi import FastAPI
 from alerts.correlate import Correlation
 from alerts.evaluate import Evaluator
 from alerts.slos import load_rows, load_windows
-from collectors.distribution import DistributionMetrics
-from collectors.logs import FollowedLog
 from collectors.probe import PullProbe
-from collectors.storage import Volume
-from models.lstm import Lstm
 from remediation.catalogue import Catalogue
 from remediation.lifecycle import Lifecycle, Workshop
 from remediation.policy import load_policy
@@ -31,18 +27,17 @@ from seawall.api.gate import Gate
 from seawall.config import Config, Registry, read_secret
 from seawall.console import pages
 from seawall.core.errors import InputError
-from seawall.core.ports import Collector, Detector, EventStore, RecordStore, SampleStore
+from seawall.core.ports import Detector, EventStore, RecordStore, SampleStore
 from seawall.cycle import Cycle, Parts
+from seawall.detecting import keep_detector, save_detector
 from seawall.schedule import build as build_schedule
 from seawall.service import Intake, Service, hash_secret
+from seawall.sources import build_collectors
 from seawall.statefolder import StateFolder
 from seawall.stores import duckdb, memory, sql
 from seawall.telemetry import Telemetry
 
 RETENTION_DAYS = 180
-METRICS_INTERVAL = 15.0
-STORAGE_INTERVAL = 30.0
-SITE = "local"
 SHIPPED_PLAYBOOKS = Path(__file__).parent.parent / "remediation" / "playbooks"
 CHOICES = {"samples": ("duckdb", "memory"), "events": ("duckdb", "memory"), "records": ("sqlite", "memory")}
 log = logging.getLogger(__name__)
@@ -94,47 +89,6 @@ def open_stores(config: Config, state: Path) -> Stores:
         else memory.MemoryEvents(),
         sql.SqlRecords(f"sqlite:{state / 'records.sqlite'}" if of == "sqlite:" else of),
         database,
-    )
-
-
-def build_collectors(config: Config, events: EventStore) -> list[Collector]:
-    """A probe for every registry, and what else its configuration names."""
-    collectors: list[Collector] = []
-    for registry in config.registries:
-        collectors.append(probe_of(registry, config))
-        if registry.metrics_url:
-            collectors.append(
-                DistributionMetrics(
-                    registry=registry.name,
-                    url=registry.metrics_url,
-                    ca_file=str(registry.ca_file) if registry.ca_file else None,
-                    interval=METRICS_INTERVAL,
-                    timeout=5.0,
-                )
-            )
-        for path in registry.logs:
-            follower = FollowedLog(registry=registry.name, path=str(path), interval=config.probe.interval / 2)
-            follower.restore(events.checkpoint(follower.source))
-            collectors.append(follower)
-    collectors += [
-        Volume(registry=volume.registry, path=str(volume.path), interval=STORAGE_INTERVAL)
-        for volume in config.storage
-    ]
-    return collectors
-
-
-def probe_of(registry: Registry, config: Config) -> PullProbe:
-    """The synthetic pull of a registry as configured."""
-    return PullProbe(
-        registry=registry.name,
-        site=SITE,
-        url=registry.url,
-        image=config.probe.image,
-        username=registry.username,
-        password=registry.password if registry.username else None,
-        ca_file=str(registry.ca_file) if registry.ca_file else None,
-        interval=config.probe.interval,
-        timeout=config.probe.timeout,
     )
 
 
@@ -269,7 +223,7 @@ def lifespan_of(
         app.state.broadcast.open()
         service.repair.recover()
         writer = asyncio.create_task(service.intake.write())
-        keeper = asyncio.create_task(_keep_detector(detector, state))
+        keeper = asyncio.create_task(keep_detector(detector, state))
         scheduler = build_schedule(
             service.cycle,
             service.cycle.collectors,
@@ -285,25 +239,11 @@ def lifespan_of(
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
-            _save_detector(detector, state)
+            save_detector(detector, state)
             stores.samples.close()
             stores.records.close()
 
     return lifespan
-
-
-async def _keep_detector(detector: Detector, state: StateFolder) -> None:
-    while True:
-        await asyncio.sleep(60)
-        await asyncio.to_thread(_save_detector, detector, state)
-
-
-def _save_detector(detector: Detector, state: StateFolder) -> None:
-    """A full disk costs what was learned since the last time, and nothing else."""
-    try:
-        state.write_bytes(f"detector-{detector.name}", detector.state())
-    except OSError as error:
-        log.error("the detector's state is not kept: %s", error)
 
 
 def _house_keeping(service: Service, stores: Stores) -> None:
@@ -311,19 +251,6 @@ def _house_keeping(service: Service, stores: Stores) -> None:
         now = service.clock.now()
         stores.database.close_days(now)
         stores.database.expire(now - RETENTION_DAYS * 86400)
-
-
-def restored_detector(state: StateFolder) -> Detector:
-    """The shipped LSTM, with what it has learned here; a state that does not fit is left aside, said."""
-    detector = Lstm()
-    kept = state.read_bytes(f"detector-{detector.name}")
-    if kept is not None:
-        try:
-            detector.restore(kept)
-        except InputError as error:
-            log.warning("the detector starts anew: %s", error)
-            return Lstm()
-    return detector
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -14,10 +14,11 @@ from collectors.probe import probe
 from remediation.catalogue import Catalogue
 from remediation.policy import load_policy
 from seawall import config as configuration
-from seawall.app import SHIPPED_PLAYBOOKS, build_collectors, check_stores
+from seawall.app import SHIPPED_PLAYBOOKS, check_stores
 from seawall.config import Config, Registry
 from seawall.core.errors import InputError, SeawallError
 from seawall.core.ports import Collector
+from seawall.sources import build_collectors
 from seawall.stores.memory import MemoryEvents
 
 

@@ -13,6 +13,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from seawall import app as wiring
 from seawall.api.gate import SOCKET_CLIENT
 from seawall.config import Config
+from seawall.detecting import restored_detector
 from seawall.statefolder import StateFolder
 
 
@@ -39,7 +40,7 @@ def up(config: Config, state_path: Path, host: str, port: int) -> None:
     state = StateFolder(state_path)
     state.acquire()
     tcp = wiring.listen(host, port)
-    detector = wiring.restored_detector(state)
+    detector = restored_detector(state)
     service, stores = wiring.build_service(config, state, detector)
     wiring.first_token(service, state)
     for fault in service.broken_playbooks:

@@ -1,0 +1,117 @@
+"""Serve and look: up, check, probe, slo, demo."""
+
+import asyncio
+import os
+from typing import Annotated
+
+import typer
+
+from seawall.cli.base import STATE, ConfigFlag, JsonFlag, StateFlag, UrlFlag, app, say
+from seawall.client import Client
+
+
+@app.command()
+def up(
+    config: ConfigFlag = None,
+    host: Annotated[str | None, typer.Option(help="Default 127.0.0.1, or server.host.")] = None,
+    port: Annotated[int | None, typer.Option(help="Default 8700, or server.port.", min=0, max=65535)] = None,
+    state: StateFlag = STATE,
+) -> None:
+    """Serve API, console and /metrics, and watch the configured registries."""
+    from seawall import config as configuration
+    from seawall.server import up as serve
+
+    path, why = configuration.locate(config, os.environ)
+    loaded = configuration.load(path)
+    typer.echo(f"configuration: {path or why}", err=True)
+    listening = (host or loaded.server.host, loaded.server.port if port is None else port)
+    serve(loaded, state, *listening)
+
+
+@app.command()
+def check(config: ConfigFlag = None, as_json: JsonFlag = False) -> None:
+    """Validate the configuration and try every connection."""
+    from seawall import checks, paint
+    from seawall import config as configuration
+
+    found = checks.run(*configuration.locate(config, os.environ))
+    code = checks.exit_code(found)
+    if as_json:
+        say({"ok": code == 0, "checks": [one.shape() for one in found]})
+    else:
+        made = paint.table("", "check", "found", "remedy")
+        for one in found:
+            made.add_row(
+                "ok" if one.ok else "FAIL", one.name, paint.escape(one.found), paint.escape(one.remedy)
+            )
+        paint.console().print(made)
+    raise typer.Exit(code)
+
+
+@app.command()
+def probe(
+    image: Annotated[str, typer.Argument(help="registry.example.com:5000/team/app:1.0")],
+    config: ConfigFlag = None,
+    plain_http: Annotated[bool, typer.Option(help="Plain HTTP elsewhere than on loopback.")] = False,
+    timeout: Annotated[float, typer.Option(help="Seconds for the whole pull.", min=0.1, max=600)] = 30.0,
+    as_json: JsonFlag = False,
+) -> None:
+    """Pull an image once, verify every byte, and show where the time went."""
+    from seawall import paint
+    from seawall.probing import pull_once
+
+    pull, url = asyncio.run(pull_once(image, config, plain_http, timeout))
+    good = pull.ok and not pull.note
+    if as_json:
+        phases = [
+            {"name": p.name, "start": p.start, "seconds": p.seconds, "bytes": p.bytes, "error": p.error}
+            for p in pull.phases
+        ]
+        say({"image": image, "ok": good, "seconds": pull.seconds, "bytes": pull.bytes,
+              "phase": pull.phase, "reason": pull.reason or pull.note, "phases": phases})  # fmt: skip
+    else:
+        paint.console().print(paint.waterfall(pull.phases, pull.seconds))
+        verdict = (
+            "pulled and verified"
+            if good
+            else f"failed at {pull.phase}: {pull.reason}"
+            if not pull.ok
+            else pull.note
+        )
+        typer.echo(f"{url}: {verdict}: {pull.bytes} bytes in {pull.seconds * 1000:.0f} ms")
+    raise typer.Exit(0 if good else 1)
+
+
+@app.command()
+def slo(
+    registry: Annotated[str | None, typer.Option(help="Only this registry.")] = None,
+    at: Annotated[str | None, typer.Option(help="Judge stored history as of this RFC 3339 time.")] = None,
+    state: StateFlag = STATE,
+    url: UrlFlag = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """The SLO matrix, judged now. Exit 1 if a row is breached or bad now."""
+    from seawall import paint
+
+    page = Client(url, state).get("/slos", registry=registry, at=at)
+    if as_json:
+        say(page)
+    elif page["items"]:
+        paint.console().print(paint.matrix(page["items"]))
+    else:
+        typer.echo("no registry is watched; name one in seawall.yaml (docs/configuration.md)")
+    bad = any(row["status"] == "breached" or row["indicator_ok"] is False for row in page["items"])
+    raise typer.Exit(1 if bad else 0)
+
+
+@app.command()
+def demo(
+    yes: Annotated[bool, typer.Option("--yes", help="Approve as a second demo person.")] = False,
+    auto: Annotated[bool, typer.Option("--auto", help="Let the policy approve.")] = False,
+    process: Annotated[bool, typer.Option("--process", help="The registry as a plain process.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Watch a real registry die and be healed, in under three minutes."""
+    from seawall.demo.story import Options, run
+
+    raise typer.Exit(run(Options(yes=yes, auto=auto, process=process, as_json=as_json)))
