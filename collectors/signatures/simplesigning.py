@@ -1,0 +1,77 @@
+"""cosign's simple signing: the payload is a blob, its signature an annotation of the layer that names it.
+
+https://github.com/sigstore/cosign/blob/main/specs/SIGNATURE_SPEC.md; the same layers stand in the manifest
+tagged `sha256-<hex>.sig` and in an OCI 1.1 artifact.
+"""
+
+import base64
+import binascii
+from collections.abc import Mapping
+from typing import Any
+
+from collectors.signatures.discovery import SIMPLE_SIGNING, layers_of
+from collectors.signatures.lookups import BadContent, Lookups, Manifest, strict_json
+from collectors.signatures.trust import Trust
+from collectors.signatures.verdicts import BadSignature, Code, Opinion, broken
+
+_SIGNATURE = "dev.cosignproject.cosign/signature"
+_CERTIFICATE = "dev.sigstore.cosign/certificate"
+_TYPE = "cosign container image signature"
+MAX_SIGNATURES = 64
+KEYLESS = "a keyless signature (Fulcio certificate) is present, unverified: no roots are checked here"
+UNTRUSTED = "untrusted: signed by none of the trusted keys"
+
+
+async def opinions(lookups: Lookups, found: Manifest, digest: str, trust: Trust, now: float) -> list[Opinion]:
+    """Of each signature in the manifest. LookupFailed if a payload cannot be asked for."""
+    layers = [it for it in layers_of(found) if it.get("mediaType") == SIMPLE_SIGNING]
+    result = []
+    for layer in layers[:MAX_SIGNATURES]:
+        try:
+            result.append(await _opinion(lookups, layer, digest, trust, now))
+        except BadSignature as error:
+            result.append(error.opinion)
+        except BadContent as error:
+            result.append(broken(str(error)).opinion)
+    return result
+
+
+async def _opinion(
+    lookups: Lookups, layer: Mapping[str, Any], digest: str, trust: Trust, now: float
+) -> Opinion:
+    noted = layer.get("annotations")
+    annotations = noted if isinstance(noted, dict) else {}
+    signature = from_base64(annotations.get(_SIGNATURE), "the annotation of the signature")
+    payload = await lookups.blob(str(layer.get("digest")), layer.get("size"))
+    opinion = trust.opinion(signature, payload, now)
+    if opinion is None:
+        if annotations.get(_CERTIFICATE):
+            return Opinion(Code.UNVERIFIED_KEYLESS, KEYLESS)
+        return Opinion(Code.UNTRUSTED, UNTRUSTED)
+    _check(payload, digest, opinion.signer)
+    return opinion
+
+
+def _check(payload: bytes, digest: str, signer: str) -> None:
+    """What was signed must be this image. BadSignature, BadContent."""
+    document = strict_json(payload)
+    critical = document.get("critical") if isinstance(document, dict) else None
+    image = critical.get("image") if isinstance(critical, dict) else None
+    if not isinstance(critical, dict) or not isinstance(image, dict):
+        raise broken("the payload is no simple signing document")
+    if critical.get("type") != _TYPE:
+        raise broken(f"the payload's type is not {_TYPE!r}")
+    named = {image[key] for key in ("docker-manifest-digest", "Docker-manifest-digest") if key in image}
+    if named != {digest}:
+        other = ", ".join(sorted(map(str, named)))[:90] or "no image"
+        raise BadSignature(Code.WRONG_DIGEST, f"signed by {signer}, but for {other}", signer)
+
+
+def from_base64(text: object, what: str) -> bytes:
+    """Standard base64 (RFC 4648 section 4). BadSignature."""
+    if not isinstance(text, str) or not text:
+        raise broken(f"{what} is missing")
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise broken(f"{what} is no base64") from error
