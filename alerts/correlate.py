@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from seawall.core.incidents import Finding, Impact, Incident, IncidentState
+from seawall.core.incidents import Finding, Impact, Incident, IncidentState, Severity
 from seawall.core.slos import SloRow, SloStatus, SloType, Status
 from seawall.core.times import rfc3339
 
@@ -18,13 +18,16 @@ class Correlation:
         self._rows = {row.name: row for row in rows}
 
     def findings(self, statuses: Sequence[SloStatus]) -> list[Finding]:
-        """One for every indicator that is bad now, and for every month whose promise is broken."""
+        """One for every indicator that is bad now, for every month whose promise is broken, and for every
+        forecast breach where the row says that it opens an incident."""
         found = []
         for status in statuses:
             if status.indicator_ok is False:
                 found.append(_now(status, self._rows[status.name].title))
             elif status.status is Status.BREACHED and status.budget_remaining_ratio is not None:
                 found.append(_promise(status, self._rows[status.name].title))
+            elif status.risk_since is not None and self._rows[status.name].at_risk_opens:
+                found.append(_risk(status, status.risk_since, self._rows[status.name]))
         return found
 
     def explained_by(self, finding: Finding, incidents: Sequence[Incident]) -> Incident | None:
@@ -93,6 +96,21 @@ def _now(status: SloStatus, title: str) -> Finding:
         title=f"{status.registry}: {title}",
         reason=status.now_reason,
         at=status.at,
+    )
+
+
+def _risk(status: SloStatus, since: float, row: SloRow) -> Finding:
+    # Its episode is the risk, so that an incident that was closed by hand stays closed until the next one.
+    return Finding(
+        source=SOURCE,
+        fingerprint=f"{status.registry}/{status.name}/at_risk",
+        registry=status.registry,
+        slo=status.name,
+        title=f"{status.registry}: {row.title} is at risk",
+        reason=status.risk_reason,
+        at=status.at,
+        severity=Severity(row.at_risk_opens),
+        episode=since,
     )
 
 

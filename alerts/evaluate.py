@@ -10,13 +10,14 @@ from alerts.burn_rate import burn_rate, burning
 from alerts.minutes import MinuteLedger
 from alerts.slos import BurnWindow
 from seawall.core.ports import EventStore, Quantile, SampleStore
-from seawall.core.signals import Sample
+from seawall.core.signals import STORAGE_FULL, STORAGE_USED_RATIO, Sample
 from seawall.core.slos import Indicator, SloRow, SloStatus, SloType, Status
 from seawall.core.times import format_duration, month_of
 
 DOWN_ROUNDS = 2
 STALE_ROUNDS = 3
 HOUR = 3600.0
+GROWTH_FRESH = 600.0  # seconds; growth is computed every 5 minutes
 
 
 class Evaluator:
@@ -119,7 +120,18 @@ class Evaluator:
         ok = row.objective.holds(worst.value)
         name = ", ".join(value for _, value in worst.labels) or row.signal
         reason = f"{name} is {worst.value:.1%} used" if row.unit == "ratio" else f"{name} = {worst.value:g}"
+        if row.signal == STORAGE_USED_RATIO:
+            reason += self._filling(worst, now)
         return Indicator(ok, reason, worst.value, ok, worst.at, None if ok else worst.at, len(volumes))
+
+    def _filling(self, volume: Sample, now: float) -> str:
+        """`, full in about 3d4h (2d20h at the earliest)`; "" where its growth does not say so."""
+        found = self._samples.latest(volume.registry, STORAGE_FULL, now - GROWTH_FRESH, now)
+        times = {dict(s.labels)["bound"]: s.value for s in found if set(volume.labels) <= set(s.labels)}
+        if "likely" not in times:
+            return ""
+        early = format_duration(times.get("early", times["likely"]))
+        return f", full in about {format_duration(times['likely'])} ({early} at the earliest)"
 
     def _count_indicator(self, registry: str) -> Indicator:
         if registry not in self._trusted:

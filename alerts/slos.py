@@ -14,6 +14,8 @@ from seawall.yamlfile import Document, read_yaml, validate
 SHIPPED = Path(__file__).parent / "slos.yaml"
 WINDOWS = Path(__file__).parent / "windows.yaml"
 CALENDAR_MONTH = "calendar-month"
+DAY = 86400.0
+_HORIZONS = {SloType.LATENCY: 3600.0, SloType.LEVEL: DAY, SloType.COUNT: DAY, SloType.TIME_SLICES: DAY}
 _UNITS = {SloType.LATENCY: "s", SloType.LEVEL: "ratio", SloType.COUNT: "pulls", SloType.TIME_SLICES: "s"}
 
 
@@ -35,6 +37,9 @@ class _Row(_Model):
     indicator: str = "1m"
     quantile: float = Field(default=0.99, gt=0, lt=1)
     minimum_samples: int = Field(default=1000, ge=1)
+    horizon: str | None = None
+    at_risk: float = Field(default=0.5, gt=0, le=1)
+    at_risk_opens: Literal["none", "ticket", "page"] = "none"
     objective: _Objective
     alert: str | None = Field(default=None, pattern=r"^[A-Z][A-Za-z0-9]+$")
 
@@ -43,6 +48,13 @@ class _Row(_Model):
     def _duration(cls, value: str) -> str:
         if value != CALENDAR_MONTH:
             parse_duration(value)
+        return value
+
+    @field_validator("horizon")
+    @classmethod
+    def _ahead(cls, value: str | None) -> str | None:
+        if value is not None and parse_duration(value) <= 0:
+            raise ValueError("must lie ahead")
         return value
 
 
@@ -103,6 +115,9 @@ def _row(document: Document, index: int, row: _Row) -> SloRow:
         indicator=parse_duration(row.indicator),
         quantile=row.quantile,
         minimum_samples=row.minimum_samples,
+        horizon=parse_duration(row.horizon) if row.horizon else _HORIZONS[row.type],
+        at_risk=row.at_risk,
+        at_risk_opens="" if row.at_risk_opens == "none" else row.at_risk_opens,
     )
 
 

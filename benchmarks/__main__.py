@@ -2,9 +2,18 @@
 
 import sys
 
-from benchmarks import idle, main_job, metrics_page
+from benchmarks import detector_speed, idle, lead_time, main_job, metrics_page, parse, probe, promise
 
-ALL = {"main_job": main_job.measure, "idle": idle.measure, "metrics_page": metrics_page.measure}
+ALL = {
+    "detector_speed": detector_speed.measure,
+    "lead_time": lead_time.measure,
+    "main_job": main_job.measure,
+    "idle": idle.measure,
+    "metrics_page": metrics_page.measure,
+    "parse": parse.measure,
+    "probe": probe.measure,
+    "promise": promise.measure,
+}
 
 names = sys.argv[1:] or list(ALL)
 unknown = [name for name in names if name not in ALL]

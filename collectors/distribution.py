@@ -1,88 +1,185 @@
-"""Distribution's metrics page (2.8 and 3): requests served, by handler and status code.
+"""Distribution's metrics page (2.8 and 3), and what 2.8 tells only on /debug/vars.
 
-The raw counters are kept, as Prometheus does: they fall to 0 when the registry restarts, and who reads
-them counts a fall as a restart (rate, increase). The page has no repository label and no disk metric.
+Names and labels are those of github.com/distribution/distribution: metrics/prometheus.go, registry/proxy,
+registry/storage/cache, registry/storage/driver/base, notifications. The page has no repository, no disk and
+no garbage collection, and its histogram of requests no status code: docs/collectors.md.
 """
 
-import re
-from collections import Counter
-from collections.abc import Iterator
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
 
 import httpx
-from prometheus_client.parser import text_string_to_metric_families
 
-from collectors.exchange import USER_AGENT, reason_of, tls_context
-from seawall.core.errors import InputError, SeawallError
-from seawall.core.signals import REQUESTS, Batch, Sample, labels
+from collectors.pages import Page, Target, fetch
+from collectors.rules import MetricsPage, Rule
+from seawall.core.errors import SeawallError
+from seawall.core.signals import (
+    CACHE_BYTES,
+    CACHE_REQUESTS,
+    IN_FLIGHT,
+    NOTIFICATIONS,
+    NOTIFICATIONS_PENDING,
+    REGISTRY_MANIFEST,
+    REQUESTS,
+    STORAGE_ACTION,
+    Batch,
+    Sample,
+    labels,
+)
 
-MAX_PAGE = 32 << 20  # bytes
-_WANTED = "registry_http_requests_total"
-_REMEDY = "enable it with http.debug.addr and http.debug.prometheus.enabled, and give its URL as metrics_url"
-_METRIC_LINE = re.compile(r"[a-zA-Z_:][\w:]*(?:\{.*\})? [-+]?(?:\d|\.\d|NaN|Inf)")
+REMEDY = "enable it with http.debug.addr and http.debug.prometheus.enabled, and give its URL as metrics_url"
+_REQUESTS, _PENDING = "registry_http_requests_total", "registry_notifications_pending_total"
+_MANIFEST_GETS = {"handler": ("manifest",), "method": ("get",)}
+_DURATION, _ACTIONS = "registry_http_request_duration_seconds", "registry_storage_action_seconds"
+_CACHE3 = ("registry_storage_cache_requests_total", "registry_storage_cache_hits_total")
+_ERRORS3 = "registry_storage_cache_errors_total"
+_PROXY3 = "registry_proxy_requests_total"
+_TYPES = {"blob": "proxy_blob", "manifest": "proxy_manifest"}
 
-
-class DistributionMetrics:
-    """Collector of seawall_requests_total{handler,code}, summed over methods, from a metrics URL."""
-
-    def __init__(
-        self,
-        registry: str,
-        url: str,
-        ca_file: str | None = None,
-        interval: float = 15.0,
-        timeout: float = 5.0,
-    ) -> None:
-        self.name, self.registry, self.interval, self.timeout = "metrics", registry, interval, timeout
-        self._url, self._ca_file = url, ca_file
-
-    async def collect(self, now: float) -> Batch:
-        """One scrape. SeawallError if the page cannot be had, InputError if it is no metrics page."""
-        page = await self._page()
-        batch = Batch(samples=list(self._samples(page, now)))
-        if not batch.samples:
-            batch.notes.append(f"{self._url}: no {_WANTED} yet; the registry has served no request")
-        return batch
-
-    async def stored(self) -> None:
-        """Nothing to advance: a scrape has no position."""
-
-    async def _page(self) -> str:
-        headers = {"user-agent": USER_AGENT, "accept": "text/plain"}
-        client = httpx.AsyncClient(
-            verify=tls_context(self._ca_file), trust_env=False, timeout=self.timeout, headers=headers
+# What one component that is a Distribution registry says, wherever it runs.
+COMPONENT_RULES = (
+    Rule(f"{_DURATION}_bucket", f"{REGISTRY_MANIFEST}_bucket", keep={"le": "le"}, where=_MANIFEST_GETS),
+    Rule(f"{_DURATION}_sum", f"{REGISTRY_MANIFEST}_sum", where=_MANIFEST_GETS),
+    *(
+        Rule(
+            f"{_ACTIONS}_{part}",
+            f"{STORAGE_ACTION}_{part}",
+            keep={"action": "action"},
+            translate={"action": {"URLFor": "RedirectURL"}},
         )
+        for part in ("sum", "count")
+    ),
+    Rule(
+        "registry_storage_cache_total",
+        CACHE_REQUESTS,
+        keep={"status": "type"},
+        translate={"status": {"Hit": "hit", "Miss": "miss"}},
+        where={"type": ("Hit", "Miss")},
+        fixed={"cache": "descriptor"},
+    ),
+    Rule(_CACHE3[1], CACHE_REQUESTS, fixed={"cache": "descriptor", "status": "hit"}),
+)
+RULES = (
+    Rule(_REQUESTS, REQUESTS, keep={"handler": "handler", "code": "code"}),
+    Rule("registry_http_in_flight_requests", IN_FLIGHT, keep={"handler": "handler"}),
+    *COMPONENT_RULES,
+    *(
+        Rule(
+            f"registry_proxy_{count}_total",
+            CACHE_REQUESTS,
+            keep={"cache": "type"},
+            translate={"cache": _TYPES},
+            fixed={"status": status},
+        )
+        for count, status in (("hits", "hit"), ("misses", "miss"))
+    ),
+    *(
+        Rule(
+            f"registry_proxy_{direction}_bytes_total",
+            CACHE_BYTES,
+            keep={"cache": "type"},
+            translate={"cache": _TYPES},
+            fixed={"direction": direction},
+        )
+        for direction in ("pulled", "pushed")
+    ),
+    Rule(
+        "registry_notifications_events_total",
+        NOTIFICATIONS,
+        keep={"endpoint": "endpoint", "result": "type"},
+        translate={"result": {"Successes": "success", "Failures": "failure", "Errors": "error"}},
+        where={"type": ("Successes", "Failures", "Errors")},
+    ),
+    Rule(_PENDING, NOTIFICATIONS_PENDING, keep={"endpoint": "endpoint"}),
+)
+
+
+class Rising:
+    """Differences of counters that are read one after the other: such a difference may dip for a moment, and
+    a dip would look like a restart. It falls only when what it was taken from falls."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, tuple[float, float]] = {}
+
+    def of(self, name: str, whole: float, part: float) -> float:
+        """`whole` - `part`, at least 0, and never less than before while `whole` does not fall."""
+        before, shown = self._last.get(name, (whole, 0.0))
+        value = max(whole - part, 0.0, shown if whole >= before else 0.0)
+        self._last[name] = whole, value
+        return value
+
+
+class DistributionMetrics(MetricsPage):
+    """Collector of a Distribution registry: its metrics page, and /debug/vars beside it for 2.8."""
+
+    wanted = (_CACHE3[0], _ERRORS3, _PROXY3)
+
+    def __init__(self, registry: str, target: Target, interval: float = 15.0) -> None:
+        super().__init__(registry, target, RULES, interval=interval)
+        self._vars = replace(target, url=str(httpx.URL(target.url).join("/debug/vars")))
+        self._rising, self._without_vars = Rising(), False
+
+    async def _add(self, page: Page, now: float, batch: Batch) -> None:
+        batch.samples += descriptor_misses(page, self.registry, now, self._rising)
+        if not page.series.get(_PROXY3):
+            await self._add_vars(now, batch)
+        if not page.series.get(_REQUESTS) and not page.broken:
+            batch.notes.append(f"{page.place}: no {_REQUESTS} yet; the registry has served no request")
+
+    async def _add_vars(self, now: float, batch: Batch) -> None:
+        """2.8 has the pull-through cache and the notifications only there; without them it is told once."""
         try:
-            async with client, client.stream("GET", self._url) as response:
-                return await self._body(response)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise SeawallError(f"{self._url}: {reason_of(error)}; {_REMEDY}") from error
+            document = json.loads(await fetch(self._vars, "application/json"))
+        except (SeawallError, ValueError, RecursionError) as error:
+            if not self._without_vars:
+                batch.notes.append(f"figures of cache and notifications are unknown: {error}")
+            self._without_vars = True
+            return
+        batch.samples += samples_of_vars(document, self.registry, now, self._rising)
 
-    async def _body(self, response: httpx.Response) -> str:
-        if response.status_code != 200:
-            raise InputError(self._url, f"answered {response.status_code}", _REMEDY)
-        body = b""
-        async for chunk in response.aiter_bytes():
-            body += chunk
-            if len(body) > MAX_PAGE:
-                raise InputError(self._url, f"a page of more than {MAX_PAGE} bytes", _REMEDY)
-        return body.decode("utf-8", "replace")
 
-    def _samples(self, page: str, now: float) -> Iterator[Sample]:
-        totals: Counter[tuple[str, str]] = Counter()
-        try:
-            for family in text_string_to_metric_families(self._wanted(page)):
-                for sample in family.samples:
-                    key = sample.labels.get("handler", ""), sample.labels.get("code", "")
-                    totals[key] += sample.value  # type: ignore[assignment]
-        except ValueError as error:
-            raise InputError(self._url, f"a broken line of {_WANTED} ({error})", _REMEDY) from error
-        for (handler, code), value in sorted(totals.items()):
-            yield Sample(self.registry, REQUESTS, now, float(value), labels(handler=handler, code=code))
+def descriptor_misses(page: Page, registry: str, now: float, rising: Rising) -> Iterator[Sample]:
+    """Misses of the descriptor cache of Distribution 3, which counts requests, hits and errors."""
+    asked, hits = (page.of(name) for name in _CACHE3)
+    if asked and hits:
+        known = sum(series.value for series in (*hits, *page.of(_ERRORS3)))
+        missed = rising.of("descriptor", sum(series.value for series in asked), known)
+        yield Sample(registry, CACHE_REQUESTS, now, missed, labels(cache="descriptor", status="miss"))
 
-    def _wanted(self, page: str) -> str:
-        """The lines of the wanted family, picked before the parser, which is slow."""
-        lines = page.split("\n")
-        wanted = [line for line in lines if line.startswith(_WANTED)]
-        if not wanted and not any(map(_METRIC_LINE.match, lines)):
-            raise InputError(self._url, "no page of Prometheus metrics", _REMEDY)
-        return "\n".join([f"# TYPE {_WANTED} counter", *wanted, ""])
+
+def samples_of_vars(document: Any, registry: str, now: float, rising: Rising) -> Iterator[Sample]:
+    """Pull-through cache and notifications of /debug/vars (2.8). Nothing for a cache never asked.
+
+    Every manifest counts there as a hit, kept or not: the true hits are requests less misses. Of blobs the
+    misses are not counted, and one that was fetched counts twice: their hits and bytes cannot be had.
+    """
+    told = _mapping(_mapping(document).get("registry"))
+    proxy = _mapping(told.get("proxy"))
+    if asked := _number(_mapping(proxy.get("manifests")).get("Requests")):
+        missed = _number(proxy["manifests"].get("Misses"))
+        for status, value in (("hit", rising.of("manifests", asked, missed)), ("miss", missed)):
+            yield Sample(registry, CACHE_REQUESTS, now, value, labels(cache="proxy_manifest", status=status))
+    endpoints = _mapping(told.get("notifications")).get("endpoints")
+    for endpoint in endpoints if isinstance(endpoints, list) else ():
+        yield from _endpoint(_mapping(endpoint), registry, now)
+
+
+def _endpoint(endpoint: Mapping[str, Any], registry: str, now: float) -> Iterator[Sample]:
+    name, figures = str(endpoint.get("name", "")), _mapping(endpoint.get("Metrics"))
+    if not name or "Pending" not in figures:
+        return
+    yield Sample(registry, NOTIFICATIONS_PENDING, now, _number(figures["Pending"]), labels(endpoint=name))
+    for theirs, ours in (("Successes", "success"), ("Failures", "failure"), ("Errors", "error")):
+        pairs = labels(endpoint=name, result=ours)
+        yield Sample(registry, NOTIFICATIONS, now, _number(figures.get(theirs)), pairs)
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _number(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) and abs(value) < sys.float_info.max else 0.0

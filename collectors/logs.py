@@ -13,23 +13,22 @@ import io
 import json
 import os
 import re
+import stat
 import threading
 import weakref
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
 
-from collectors.formats import Fields, Payload, mask_text, parse_payload, split_head
+from collectors.log_lines import MAX_LINE, Backlog, Line, Lines, join
 from seawall.core.errors import InputError, SeawallError
 from seawall.core.signals import Batch, Event
-from seawall.core.times import parse_time, rfc3339
 
-MAX_LINE = 1 << 20  # bytes
 MAX_ROUND = 4 << 20  # bytes that one collection reads, give or take a half
-KEPT_LINES = 20
 _FINGERPRINTED = 256
+# Which source reads a file (device, inode), so that two names of one file are not read twice.
+Claims = dict[tuple[int, int], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +43,10 @@ class Position:
     cut: bool = False
 
 
-class Line(NamedTuple):
-    """A line, or the joined parts of one that a container engine had split; `offset` is its first byte."""
-
-    offset: int
-    payload: Payload
-
-
 class FollowedLog:
     """Collector of one log file of one registry.
 
-    `lines` counts what became of each line: its format (seawall.format), `not_understood` or `cut` (longer
-    than 1 MiB); `odd_lines` keeps the last few not understood, masked; `backlog` is the bytes left unread.
+    `source` names its checkpoint. Two collectors that share `claims` never read one file both.
     """
 
     def __init__(
@@ -65,18 +56,41 @@ class FollowedLog:
         interval: float = 5.0,
         timeout: float = 30.0,
         max_round: int = MAX_ROUND,
+        name: str = "",
+        source: str = "",
+        claims: Claims | None = None,
     ) -> None:
-        self.name, self.registry, self.interval, self.timeout = "logs", registry, interval, timeout
-        self.source = f"log:{registry}:{path}"
-        self.lines: Counter[str] = Counter()
-        self.odd_lines: deque[str] = deque(maxlen=KEPT_LINES)
-        self.backlog = 0
+        self.name, self.registry = name or f"logs:{path}", registry
+        self.interval, self.timeout = interval, timeout
+        self.source = source or f"log:{registry}:{path}"
+        self._lines, self._backlog = Lines(registry, self.source), Backlog(registry, self.name)
         self._path, self._max_round = Path(path), max_round
         self._position = self._next = Position()
-        self._counted: Counter[str] = Counter()
+        self._more = False
+        self._claims = claims if claims is not None else {}
         self._descriptor = -1
         self._close: Callable[[], object] = lambda: None
         self._reading = threading.Lock()
+
+    @property
+    def lines(self) -> Counter[str]:
+        """What became of the lines that are stored."""
+        return self._lines.durable
+
+    @property
+    def odd_lines(self) -> deque[str]:
+        """The last few lines that were not understood, masked."""
+        return self._lines.odd
+
+    @property
+    def backlog(self) -> int:
+        """Bytes that the last collection left unread."""
+        return self._backlog.bytes
+
+    @property
+    def more(self) -> bool:
+        """Did the last collection stop because it had read enough?"""
+        return self._more
 
     def restore(self, checkpoint: str | None) -> None:
         """Start from a stored checkpoint; None is the file's beginning. InputError if it is none."""
@@ -96,41 +110,37 @@ class FollowedLog:
     async def stored(self) -> None:
         """The batch is durable: the position and the counts advance."""
         self._position = self._next
-        self.lines.update(self._counted)
-        self._counted = Counter()
+        self._lines.stored()
 
     def _collect(self, now: float) -> Batch:
         if not self._reading.acquire(blocking=False):
             raise SeawallError(f"{self._path}: the collection before is still reading; the disk may hang")
         batch = Batch()
-        self._counted = Counter()
+        self._lines.begin(now)
         try:
-            self._next = position = self._read_round(now, batch.events)
-            self.backlog = self._unread(position)
+            self._next = position = self._read_round(batch.events)
+            self._backlog.tell(batch, self._unread(position), now)
         except OSError as error:
-            raise SeawallError(
-                f"{self._path}: {(error.strerror or str(error)).lower()}; give the path of the registry's log"
-                " and let Seawall's user read it"
-            ) from error
+            remedy = "give the path of the registry's log and let Seawall's user read it"
+            raise InputError(str(self._path), (error.strerror or str(error)).lower(), remedy) from error
         finally:
             self._reading.release()
         batch.checkpoints[self.source] = json.dumps(asdict(position))
-        if self.backlog:
-            batch.notes.append(f"{self._path}: {self.backlog} bytes are still to be read")
         return batch
 
-    def _read_round(self, now: float, events: list[Event]) -> Position:
+    def _read_round(self, events: list[Event]) -> Position:
         position, total = self._position, 0
         while 2 * total < self._max_round:
             position = self._open(position)
             # Asked before reading: what the writer wrote here before it moved on is then surely seen.
             following = self._following(position)
-            read, position = self._read(position, now, events)
+            read, position = self._read(position, events)
             total += read
             if read == 0 and following is None:
                 break
             if read == 0 and following is not None:
-                position = self._finish(position, following, now, events)
+                position = self._finish(position, following, events)
+        self._more = 2 * total >= self._max_round
         if total == 0:
             self._path.stat()
         return position
@@ -148,33 +158,50 @@ class FollowedLog:
         return self._switch(self._path, replace(position, generation=position.generation + 1), offset=0)
 
     def _switch(self, path: Path, position: Position, offset: int) -> Position:
-        descriptor = os.open(path, os.O_RDONLY)
-        self._close()
-        self._descriptor, self._close = descriptor, weakref.finalize(self, os.close, descriptor)
+        descriptor = _open_file(path)
         device, inode = _identity(descriptor)
+        if (other := self._claims.setdefault((device, inode), self.source)) != self.source:
+            os.close(descriptor)
+            raise InputError(str(path), f"the same file is read as {other}", "name it once")
+        self._let_go()
+        self._claims[device, inode] = self.source
+        self._descriptor, self._close = descriptor, weakref.finalize(self, os.close, descriptor)
         fingerprint = position.fingerprint if offset else ""
         cut = position.cut if offset else False
         return Position(position.generation, device, inode, offset, fingerprint, cut)
 
+    def _let_go(self) -> None:
+        """Close the open file, and let others have it."""
+        if self._descriptor >= 0:
+            self._claims.pop(_identity(self._descriptor), None)
+        self._close()
+        self._descriptor = -1
+
+    def close(self) -> None:
+        """Give the file back; a later collection opens it anew."""
+        self._let_go()
+
     def _continues(self, path: Path, position: Position) -> bool:
         """Does this file hold, up to the offset, what was read?"""
         try:
-            with io.FileIO(path) as file:
-                if position.offset == 0:
-                    return _identity(file.fileno()) == (position.device, position.inode)
-                return _fingerprint(file.fileno(), position.offset) == position.fingerprint
+            descriptor = _open_file(path)
         except OSError:
             return False
+        try:
+            if position.offset == 0:
+                return _identity(descriptor) == (position.device, position.inode)
+            return _fingerprint(descriptor, position.offset) == position.fingerprint
+        finally:
+            os.close(descriptor)
 
     def _siblings(self) -> list[Path]:
         """Rotated files beside it (`x.log.1`, `x.log-20261124`, `x-20261124.log`), oldest first."""
-        stem, suffix = re.escape(self._path.stem), re.escape(self._path.suffix)
-        rotated = re.compile(rf"{stem}(?:{suffix}[.-][\dTZ._:-]+|[.-][\dTZ._:-]+{suffix})")
+        rotated = rotations_of(self._path)
         with os.scandir(self._path.parent) as entries:
             found = [e for e in entries if rotated.fullmatch(e.name) and e.is_file()]
         return [Path(e.path) for e in sorted(found, key=lambda e: (e.stat().st_mtime_ns, e.name))]
 
-    def _read(self, position: Position, now: float, events: list[Event]) -> tuple[int, Position]:
+    def _read(self, position: Position, events: list[Event]) -> tuple[int, Position]:
         """Consume whole lines of the open file; (bytes consumed, position after them)."""
         before = min(_FINGERPRINTED, position.offset)
         window = os.pread(self._descriptor, before + self._max_round, position.offset - before)
@@ -182,58 +209,33 @@ class FollowedLog:
         chunk = window[before:]
         end = chunk.rfind(b"\n") + 1
         cut = end == 0 and len(chunk) >= min(MAX_LINE, self._max_round)
-        used = self._keep(chunk if cut else chunk[:end], position, now, events)
+        used = self._keep(chunk if cut else chunk[:end], position, events)
         if used == 0:
             return 0, position
         offset, size = position.offset + used, min(_FINGERPRINTED, position.offset + used)
         fingerprint = _hashed(start[:size], window[before + used - size : before + used])
         return used, replace(position, offset=offset, fingerprint=fingerprint, cut=cut)
 
-    def _keep(
-        self, chunk: bytes, position: Position, now: float, events: list[Event], last: bool = False
-    ) -> int:
+    def _keep(self, chunk: bytes, position: Position, events: list[Event], last: bool = False) -> int:
         """Lines -> events; returns the bytes consumed. The parts of a line that a container engine split
         wait for its end, unless there is no more to come or they are a line too long already."""
         offset, parts, skip = position.offset, dict[str, Line](), position.cut
         for raw in io.BytesIO(chunk):
             if skip:
                 skip = False
-            elif line := _join(parts, Line(offset, self._payload(raw))):
-                self._add(line, position.generation, now, events)
+            elif line := join(parts, Line(offset, self._lines.payload(raw))):
+                self._add(line, position.generation, events)
             offset += len(raw)
         waiting = min((line.offset for line in parts.values()), default=offset)
         if last or (waiting == position.offset and len(chunk) >= MAX_LINE):
             for line in parts.values():
-                self._add(line, position.generation, now, events)
+                self._add(line, position.generation, events)
             waiting = offset
         return waiting - position.offset
 
-    def _payload(self, raw: bytes) -> Payload:
-        if len(raw) > MAX_LINE or not raw.endswith(b"\n"):
-            self._counted["cut"] += 1
-            raw = raw[:MAX_LINE]
-        return split_head(raw.decode("utf-8", "replace").rstrip("\r\n"))
-
-    def _add(self, line: Line, generation: int, now: float, events: list[Event]) -> None:
-        text = line.payload.text
-        if not text.strip():
-            return
-        fields = parse_payload(line.payload)
-        if fields is None:
-            self._counted["not_understood"] += 1
-            self.odd_lines.append(mask_text(text[:1000]))
-            return
-        self._counted[fields["seawall.format"]] += 1
-        events.append(self._event(line, generation, fields, now))
-
-    def _event(self, line: Line, generation: int, fields: Fields, now: float) -> Event:
-        name = f"{self.source}\0{generation}\0{line.offset}\0{line.payload.text}"
-        fields["registry.name"] = self.registry
-        if "@timestamp" not in fields:
-            fields["@timestamp"] = rfc3339(now)
-        at = parse_time(fields["@timestamp"])
-        id = hashlib.blake2b(name.encode("utf-8", "replace"), digest_size=16).hexdigest()
-        return Event(id, at, self.registry, fields)
+    def _add(self, line: Line, generation: int, events: list[Event]) -> None:
+        if event := self._lines.event(line.payload, f"{generation}\0{line.offset}"):
+            events.append(event)
 
     def _following(self, position: Position) -> Path | None:
         """The next file, once this one is read to its end and its writer has moved on; else None."""
@@ -242,39 +244,46 @@ class FollowedLog:
             current = self._path.stat()
         except FileNotFoundError:
             return None
-        if (current.st_dev, current.st_ino) == here or current.st_size == 0:
+        if (current.st_dev, current.st_ino) == here:
             return None
         mine = os.fstat(self._descriptor).st_mtime_ns
         for path in self._siblings():
-            stat = path.stat()
-            if stat.st_mtime_ns > mine and (stat.st_dev, stat.st_ino) != here:
+            found = path.stat()
+            if found.st_mtime_ns > mine and (found.st_dev, found.st_ino) != here:
                 return path
-        return self._path
+        return self._path if current.st_size else None
 
-    def _finish(self, position: Position, following: Path, now: float, events: list[Event]) -> Position:
+    def _finish(self, position: Position, following: Path, events: list[Event]) -> Position:
         """Take the rest of a rotated file (a last line without newline too), then begin the next file."""
         if rest := os.pread(self._descriptor, MAX_LINE, position.offset):
-            self._keep(rest + b"\n", position, now, events, last=True)
+            self._keep(rest + b"\n", position, events, last=True)
         return self._switch(following, replace(position, generation=position.generation + 1), offset=0)
 
     def _unread(self, position: Position) -> int:
-        left = os.fstat(self._descriptor).st_size - position.offset
+        """Bytes left in the open file, and in those that its writer has begun since."""
+        mine = os.fstat(self._descriptor)
+        left = max(0, mine.st_size - position.offset)
         current = self._path.stat() if self._path.exists() else None
-        if current and (current.st_dev, current.st_ino) != (position.device, position.inode):
-            left += current.st_size
-        return left if left > 0 else 0
+        if current is None or (current.st_dev, current.st_ino) == (position.device, position.inode):
+            return left
+        stats = [path.stat() for path in self._siblings()]
+        later = [found for found in stats if found.st_mtime_ns > mine.st_mtime_ns]
+        return left + sum(found.st_size for found in (*later, current) if found.st_ino != position.inode)
 
 
-def _join(parts: dict[str, Line], line: Line) -> Line | None:
-    """Join the parts of a split line, per stream; None while its end is to come."""
-    stream = line.payload.stream
-    if stream in parts:
-        first = parts.pop(stream)
-        line = Line(first.offset, line.payload._replace(text=first.payload.text + line.payload.text))
-    if line.payload.partial:
-        parts[stream] = line
-        return None
-    return line
+def rotations_of(path: Path) -> re.Pattern[str]:
+    """Matches the names that a rotation gives the log: `x.log.1`, `x.log-20261124`, `x-20261124.log`."""
+    stem, suffix = re.escape(path.stem), re.escape(path.suffix)
+    return re.compile(rf"{stem}(?:{suffix}[.-][\dTZ._:-]+|[.-][\dTZ._:-]+{suffix})")
+
+
+def _open_file(path: Path) -> int:
+    """A descriptor of a regular file; a pipe without a writer must not hang us."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(None, "it is no regular file")
+    return descriptor
 
 
 def _identity(descriptor: int) -> tuple[int, int]:

@@ -4,7 +4,12 @@ from collections.abc import Callable, Mapping
 
 from models.lstm import Lstm
 from models.running_mean import RunningMean
-from seawall.core.ports import Detector
+from models.seasonal import Seasonal
+from models.streaming import Streaming
 
-DETECTORS: Mapping[str, Callable[[], Detector]] = {"lstm": Lstm, "running_mean": RunningMean}
+DETECTORS: Mapping[str, Callable[[], Streaming]] = {
+    "lstm": Lstm,
+    "running_mean": RunningMean,
+    "seasonal": Seasonal,
+}
 """name -> factory; every detector file of this folder is here (a test walks the folder)."""

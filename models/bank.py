@@ -33,6 +33,10 @@ class Bank:
             return slice(0, len(names))
         return np.array([self._columns[name] for name in names], dtype=np.intp)
 
+    def positions(self, names: Sequence[str]) -> NDArray[np.intp]:
+        """The columns of known series [n]."""
+        return np.array([self._columns[name] for name in names], dtype=np.intp)
+
     def join(self, names: Sequence[str]) -> list[int]:
         """Give new names a column; returns the positions within `names` of those that are new.
 

@@ -1,78 +1,34 @@
-"""The LSTM detector: one shared network forecasts the next value of every series, in numpy.
+"""The LSTM detector: one shared network forecasts every series and says how likely each sample is anomalous.
 
-The equations are those of models.network (torch), which trained the weights; serving never imports torch.
-A score tells where a value falls against the quantiles that were forecast one sample before.
+Three scores become one (noisy-or): the network's probability, which knows the context; the residual in the
+signal's own unit, held with decay, which knows that far is far; and absurd surprise. With `network=False` the same features speak
+without the network: the ablation.
 """
 
-import hashlib
-import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load
 
-from models import features, normaliser
+from models import features, profile
 from models.bank import Index
-from models.normaliser import LEAST, MEAN, REACH, SPREAD, Floats, constant
-from models.streaming import MAX_SERIES, TAIL, Streaming, tail_score
-from seawall.core.errors import InputError
+from models.features import HELD, LAST, LAST_AT, MEAN, RESIDUAL_SCALE, SHORT, SPREAD
+from models.normaliser import Floats, constant
+from models.recurrent import HORIZONS, LEVELS, MEDIAN, Network, Singles, read_weights
+from models.streaming import MAX_SERIES, TAIL, Streaming, surprise
 
 WEIGHTS = Path(__file__).parent / "weights" / "lstm-1.safetensors"
-LEVELS = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
-MEDIAN = 3
+FAR = 10.0  # usual residuals from the profile that score 1/2 without the network
+HALFWAY = 30.0  # held residual, in the raw scale of the first day, whose score is 1/2
 
-Singles = NDArray[np.float32]
-
+ODD, ABSURD = 6.0, 12.0  # tails of surprise beyond the band that score, and the excess that scores 1 - 1/e
+RESIDUAL_Z = features.INPUTS.index("residual_z")
 _SIGN = constant(-1.0, 1.0)  # below, above
 _TAILS = _SIGN / TAIL
 # In normalised units; keeps a series without noise from crying at rounding errors.
-_NARROWEST_TAIL = constant(0.03)
-_HALF, _NOTHING = np.array([0.5], dtype=np.float32), np.array([0], dtype=np.float32)
-
-
-def _cumulation() -> Singles:
-    """[7, 7]: quantile k = the median, plus the steps up to k or minus the steps down to k."""
-    matrix = np.zeros((len(LEVELS), len(LEVELS)), dtype=np.float32)
-    for k in range(len(LEVELS)):
-        matrix[k, k:MEDIAN] = -1
-        matrix[k, MEDIAN : max(k, MEDIAN) + 1] = 1
-    return matrix
-
-
-class Network:
-    """The shared weights and the recurrent step; float32, arrays [features, series]."""
-
-    def __init__(self, tensors: dict[str, Singles]) -> None:
-        hidden = tensors["lstm.weight_hh_l0"].shape[1]
-        bias = tensors["lstm.bias_ih_l0"] + tensors["lstm.bias_hh_l0"]
-        parts = (tensors["lstm.weight_ih_l0"], tensors["lstm.weight_hh_l0"])
-        # sigmoid(x) = tanh(x / 2) / 2 + 1 / 2: with i, f and o halved, one tanh serves all four gates.
-        halves = np.repeat(np.array([0.5, 0.5, 1.0, 0.5], dtype=np.float32), hidden)[:, None]
-        self.hidden, self._cumulation = hidden, _cumulation()
-        self._gates: Singles = np.ascontiguousarray(np.concatenate(parts, axis=1) * halves)
-        self._gates_bias: Singles = bias[:, None] * halves
-        self._head, self._head_bias = tensors["head.weight"], tensors["head.bias"][:, None]
-
-    def step(self, inputs: Singles, carried: Singles) -> tuple[Singles, Singles]:
-        """(inputs [13, n], carried [2 H, n] = h over c) -> (quantiles [7, n], carried)."""
-        h, c = carried[: self.hidden], carried[self.hidden :]
-        gates = np.tanh(self._gates @ np.concatenate((inputs, h)) + self._gates_bias)
-        i, f, _, o = (gates * _HALF + _HALF).reshape(4, self.hidden, -1)
-        c = f * c + i * gates[2 * self.hidden : 3 * self.hidden]
-        h = o * np.tanh(c)
-        return self._quantiles(self._head @ h + self._head_bias, inputs), np.concatenate((h, c))
-
-    def _quantiles(self, out: Singles, inputs: Singles) -> Singles:
-        """Median = a mixture of the anchors (value, short mean, next slot, mean) plus an offset; the other
-        quantiles are positive steps away from it, so they never cross."""
-        weights = np.exp(out[len(LEVELS) :])
-        anchor = np.add.reduce(weights[:-1] * inputs[: features.ANCHORS]) / np.add.reduce(weights)
-        steps = np.logaddexp(out[: len(LEVELS)], _NOTHING)
-        np.add(out[MEDIAN], anchor, out=steps[MEDIAN])
-        return np.asarray(self._cumulation @ steps)
+_NARROWEST_TAIL = constant(0.01)
+# Without the network: quantiles of a normal distribution in its mean absolute deviations.
+_NORMAL = np.array([[-2.916], [-2.062], [-0.845], [0], [0.845], [2.062], [2.916]], dtype=np.float32)
 
 
 class Lstm(Streaming):
@@ -84,73 +40,89 @@ class Lstm(Streaming):
 
     name = "lstm"
 
-    def __init__(self, weights: Path = WEIGHTS, max_series: int = MAX_SERIES) -> None:
+    def __init__(self, weights: Path = WEIGHTS, max_series: int = MAX_SERIES, network: bool = True) -> None:
         self.card, tensors = read_weights(weights)
         self._network = Network(tensors)
+        self._speaks = network
         shapes: dict[str, tuple[tuple[int, ...], type]] = {
-            "own": ((len(features.COLUMNS),), np.float64),
-            "slots": ((features.SLOTS,), np.float64),
+            "levels": ((len(features.CLOCK),), np.float64),
+            "own": ((len(features.OWN),), np.float32),
             "carried": ((2 * self._network.hidden,), np.float32),
-            "forecast": ((len(LEVELS),), np.float64),
+            "forecast": ((len(LEVELS),), np.float32),
+            **{name: ((rows,), np.float32) for name, rows in profile.ROWS.items()},
         }
         super().__init__(shapes, max_series)
 
+    def ahead(self, columns: NDArray[np.intp]) -> dict[float, Floats]:
+        """Horizon in seconds (0: the next sample) -> quantiles [7, n] at LEVELS, in the signals' units."""
+        clock, own, h = (self._bank.take(name, columns) for name in ("levels", "own", "carried"))
+        tables, found = (
+            self._tables(columns),
+            {0.0: features.back(clock, own, self._bank.take("forecast", columns))},
+        )
+        levels = (own[[LAST, SHORT]] - own[MEAN]) / own[SPREAD]
+        levels = np.clip(np.arcsinh(levels), -features.REACH, features.REACH)
+        for k, seconds in enumerate(HORIZONS[1:], 1):
+            anchors = np.concatenate((levels, features.ahead(own, tables, clock[LAST_AT], seconds)))
+            found[seconds] = features.back(
+                clock, own, self._network.quantiles(k, h[: self._network.hidden], anchors)
+            )
+        return found
+
     def _kind(self) -> dict[str, str]:
-        return {"detector": self.name, "weights": self.card["weights"]["sha256"]}
+        network = {} if self._speaks else {"network": "off"}
+        return {"detector": self.name, "weights": self.card["weights"]["sha256"], **network}
+
+    def _tables(self, columns: NDArray[np.intp]) -> profile.Tables:
+        return profile.Tables(*(self._bank.arrays[name] for name in profile.ROWS), columns)
+
+    def _joined(self, at: Floats, values: Floats) -> Floats:
+        return features.joined(at, values)[0]
 
     def _start(self, at: Floats, index: Index, values: Floats) -> None:
-        self._bank.put("own", index, features.joined(at, values))
-        self._bank.put("slots", index, np.full((features.SLOTS, len(values)), np.nan))
-        self._bank.put("carried", index, np.zeros((2 * self._network.hidden, len(values)), np.float32))
-        self._bank.put("forecast", index, np.zeros((len(LEVELS), len(values))))
+        own, count = features.joined(at, values)[1], len(values)
+        self._bank.put("own", index, own)
+        self._bank.put("carried", index, np.zeros((2 * self._network.hidden, count), np.float32))
+        self._bank.put("forecast", index, np.zeros((len(LEVELS), count), np.float32))
+        for name, rows in profile.ROWS.items():
+            blank = 0 if name == "days" else np.nan
+            self._bank.put(name, index, np.full((rows, count), blank, np.float32))
 
     def _step(self, at: Floats, index: Index, levels: Floats, values: Floats) -> Floats:
-        block = _judged(self._bank.take("forecast", index), levels, values)
-        own, slots, carried = (self._bank.take(name, index) for name in ("own", "slots", "carried"))
-        inputs = features.step(at, values, levels, own, slots)
-        forecast, carried = self._network.step(inputs.astype(np.float32), carried)
-        for name, part in (("own", own), ("slots", slots), ("carried", carried), ("forecast", forecast)):
+        own, carried, forecast = (self._bank.take(name, index) for name in ("own", "carried", "forecast"))
+        block = _judged(forecast, levels, own, values)
+        columns = np.arange(index.start, index.stop) if isinstance(index, slice) else index
+        inputs = features.step(levels, own, self._tables(columns), at, values)
+        if self._speaks:
+            forecast[:], probability = self._network.step(inputs, carried)
+        else:
+            forecast[:], probability = _plain(inputs, own)
+        block[3] = 1 - (1 - probability) * np.exp(-_absurd(block[4])) / (1 + own[HELD] / HALFWAY)
+        for name, part in (("own", own), ("carried", carried), ("forecast", forecast)):
             self._bank.put(name, index, part)
         return block
 
 
-def _judged(forecast: Floats, levels: Floats, values: Floats) -> Floats:
-    """[4, n] of lower, expected, upper (signal's unit) and score of `values` against the forecast [7, n]."""
-    mean, spread = levels[MEAN], levels[SPREAD]
-    found = normaliser.normalised(values - mean, spread)
+def _judged(forecast: Singles, clock: Floats, own: Singles, values: Floats) -> Floats:
+    """[5, n] of lower, expected, upper (signal's unit), score (to be set) and surprise of `values` against the
+    forecast [7, n]."""
+    found = features.normalised(clock, own, values)
     edges, ends = forecast[1::4], forecast[::6]  # 5 % and 95 %, 1 % and 99 %
     beyond = (found - edges) * _SIGN / np.maximum((ends - edges) * _TAILS, _NARROWEST_TAIL)
-    band = np.minimum(np.maximum(forecast[1::2], LEAST), REACH)  # 5 %, 50 %, 95 %
-    return np.concatenate((np.sinh(band) * spread + mean, tail_score(beyond)))
+    block = np.empty((5, len(values)))
+    block[:3] = features.back(clock, own, forecast[1::2])  # 5 %, 50 %, 95 %
+    block[4] = surprise(beyond, found, forecast[MEDIAN], edges)
+    return block
 
 
-def read_weights(path: Path) -> tuple[dict[str, Any], dict[str, Singles]]:
-    """(card, tensors) of a weight file; InputError names the file, the finding and the remedy."""
-    remedy = "install the package again, or train with `python -m models.pretrain`"
-    try:
-        content, card = path.read_bytes(), json.loads(path.with_suffix(".json").read_text("utf-8"))
-        found, wanted = hashlib.sha256(content).hexdigest(), card["weights"]["sha256"]
-        if found != wanted:
-            raise InputError(str(path), f"its SHA-256 is {found}, the card says {wanted}", remedy)
-        tensors: dict[str, Singles] = load(content)
-        _check_fit(path, card, tensors)
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        raise InputError(str(path), f"cannot be read with its card: {error!r}", remedy) from error
-    return card, tensors
+def _plain(inputs: Singles, own: Singles) -> tuple[Singles, Singles]:
+    """(quantiles [7, n], score [n]) of the same features without the network: the profile (the mean where none
+    is known), a normal band of its usual residuals, and the residual in their units."""
+    band = _NORMAL * (own[RESIDUAL_SCALE] / own[SPREAD])
+    far = np.abs(np.sinh(inputs[RESIDUAL_Z]))
+    return inputs[2] + band, far / (far + FAR)
 
 
-def _check_fit(path: Path, card: dict[str, Any], tensors: dict[str, Singles]) -> None:
-    """The weights must have been trained for these inputs and quantiles."""
-    if tuple(card["inputs"]) != features.INPUTS or tuple(card["quantiles"]) != LEVELS:
-        raise InputError(
-            str(path), "it was trained for other inputs or quantiles", "train it with this version"
-        )
-    hidden = tensors["lstm.weight_hh_l0"].shape[1]
-    wanted = {
-        "lstm.weight_ih_l0": (4 * hidden, len(features.INPUTS)), "lstm.weight_hh_l0": (4 * hidden, hidden),
-        "lstm.bias_ih_l0": (4 * hidden,), "lstm.bias_hh_l0": (4 * hidden,),
-        "head.weight": (len(LEVELS) + features.ANCHORS + 1, hidden),
-        "head.bias": (len(LEVELS) + features.ANCHORS + 1,),
-    }  # fmt: skip
-    if {name: tensor.shape for name, tensor in tensors.items()} != wanted:
-        raise InputError(str(path), "its tensors have other shapes", "train it with this version")
+def _absurd(surprise: Floats) -> Floats:
+    """Excess of surprise, whatever the network holds of it: a spike of many noises is loud."""
+    return np.maximum(np.abs(surprise) - (1 + ODD), 0) / ABSURD

@@ -7,162 +7,198 @@ to DIR as lstm-1.safetensors and lstm-1.json.
 import argparse
 import hashlib
 import json
+import math
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.numpy import save
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 import seawall
-from models import features, normaliser, operations
-from models.lstm import LEVELS
-from models.network import Forecaster, pinball
-from models.normaliser import MEAN, SPREAD, Floats
+from models import incidents, operations
+from models.features import INPUTS
+from models.lessons import Batch, Lessons, lessons
+from models.network import Forecaster, State, forecast_loss, pinball
+from models.normaliser import Floats
+from models.recurrent import HORIZONS, LEVELS
 
 NAME = "lstm-1"
-CHUNK = 512  # series generated at a time
-BURN_IN = 32  # samples of a window in which the state is found; not judged
-CLAMP = 4.0  # loss of one sample above which it teaches nothing
+BURN_IN = 20  # first samples of a series, which teach nothing
 HELD_OUT = 1_000_003  # added to the seed for the series of the backtest
+WARM_UP = 100  # batches over which the learning rate rises
+LEAST_RATE = 2e-5
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How much is generated and trained. `samples` a series, of which a window of `window` is learnt."""
+    """How much is generated and trained: long series (weeks of minutes), short ones (a month of hours)."""
 
-    series: int = 5120
-    held_out: int = 512
-    samples: int = 4096
-    window: int = 288
-    batch: int = 128
-    epochs: int = 16
+    long: int = 896
+    long_rows: int = 8000
+    short: int = 4096
+    short_rows: int = 1200
+    held_out: int = 160  # of each
+    batch: int = 128  # series
+    window: int = 160  # rows between which gradients flow; the state is carried on
+    every: int = 4  # rows between those at which the far horizons are learnt
+    steps: int = 6000
     rate: float = 4e-3
 
 
-@dataclass(frozen=True, slots=True)
-class Windows:
-    """inputs [T, N, 13], what came next [T, N] (normalised as the inputs were)."""
+class Taught(NamedTuple):
+    """Lessons and the labels [T, N] that go with them."""
 
-    inputs: NDArray[np.float32]
-    found: NDArray[np.float32]
-
-
-def windows(seed: int, series: int, plan: Plan) -> Windows:
-    """One window of each of `series` generated series; a quarter of the windows are cold starts."""
-    chunks = []
-    for number, first in enumerate(range(0, series, CHUNK)):
-        width = min(CHUNK, series - first)
-        times, values = operations.many(seed * 1000 + number, width, plan.samples)
-        rng = np.random.default_rng((seed, number))
-        start = rng.integers(0, plan.samples - plan.window - 1, width) * (rng.random(width) < 0.75)
-        chunks.append(windows_of(times, values, start, plan.window))
-    inputs, found = (np.concatenate([getattr(c, part) for c in chunks], 1) for part in ("inputs", "found"))
-    return Windows(inputs, found)
+    lessons: Lessons
+    labels: NDArray[np.int8]
 
 
-def windows_of(times: Floats, values: Floats, start: NDArray[np.intp], window: int) -> Windows:
-    """`window` steps of each series [T, n] from its `start` [n] on, by the serving code over the whole."""
-    series = values.shape[1]
-    inputs = np.zeros((window, series, len(features.INPUTS)), dtype=np.float32)
-    found = np.zeros((window, series), dtype=np.float32)
-    levels, own = normaliser.joined(times[0], values[0]), features.joined(times[0], values[0])
-    slots = np.full((features.SLOTS, series), np.nan)
-    for t in range(len(times) - 1):
-        step = features.step(times[t], values[t], levels, own, slots)
-        here = np.flatnonzero((start <= t) & (t < start + window))
-        inputs[t - start[here], here] = step[:, here].T
-        deviation = values[t + 1, here] - levels[MEAN, here]
-        found[t - start[here], here] = normaliser.normalised(deviation, levels[SPREAD, here])
-    return Windows(inputs, found)
+def taught(seed: int, series: int, rows: int, short: bool) -> Taught:
+    """Lessons of generated series."""
+    times, values, labels = incidents.many(seed, series, rows, short)
+    return Taught(lessons(times, values), labels)
 
 
-def train(seed: int, data: Windows, plan: Plan) -> Forecaster:
-    """Minimise the clamped pinball loss with Adam and one learning-rate cycle; one thread, reproducible."""
+def parts(
+    data: Taught, plan: Plan, columns: NDArray[np.intp], first: int
+) -> Iterator[tuple[Batch, Tensor, Tensor]]:
+    """(batch, labels, samples that teach) of some series, one window after the other; `first` rows long, then
+    `plan.window`."""
+    rows = len(data.labels)
+    edges = [0, *range(first, rows, plan.window), rows]
+    for begin, end in zip(edges[:-1], edges[1:], strict=True):
+        batch = data.lessons.batch(columns, slice(begin, end))
+        teaches = torch.from_numpy(batch.came)
+        if begin == 0:
+            teaches[:BURN_IN] = False
+        yield batch, torch.from_numpy(data.labels[begin:end, columns]).float(), teaches
+
+
+def groups(
+    data: list[Taught], size: int, order: np.random.Generator
+) -> Iterator[tuple[Taught, NDArray[np.intp]]]:
+    """For ever: every series of every set, in new groups of `size` each time."""
+    while True:
+        work = []
+        for some in data:
+            columns = order.permutation(some.labels.shape[1])
+            count = max(1, len(columns) // size)
+            work += [(some, np.sort(part)) for part in np.array_split(columns, count)]
+        for place in order.permutation(len(work)).tolist():
+            yield work[place]
+
+
+def train(seed: int, data: list[Taught], plan: Plan) -> Forecaster:
+    """Minimise pinball loss and cross-entropy with Adam, the rate rising and falling once; reproducible."""
     torch.manual_seed(seed)
     model, order = Forecaster(), np.random.default_rng(seed)
-    inputs, found = torch.from_numpy(data.inputs), torch.from_numpy(data.found)
-    batches = -(-found.shape[1] // plan.batch)
     optimizer = torch.optim.Adam(model.parameters(), lr=plan.rate)
-    cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, plan.rate, total_steps=plan.epochs * batches)
-    for epoch in range(plan.epochs):
-        total = 0.0
-        for chosen in np.array_split(order.permutation(found.shape[1]), batches):
+    cycle = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, plan))
+    step, losses, begun = 0, list[float](), time.monotonic()
+    for some, columns in groups(data, plan.batch, order):
+        carried: State | None = None
+        for batch, labels, teaches in parts(some, plan, columns, int(order.integers(BURN_IN, plan.window))):
+            loss, carried = _loss(model, batch, labels, teaches, carried, plan.every)
             optimizer.zero_grad()
-            loss = _loss(model, inputs[:, chosen], found[:, chosen])
             loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             cycle.step()
-            total += loss.item()
-        sys.stderr.write(f"epoch {epoch + 1}/{plan.epochs}: clamped pinball loss {total / batches:.4f}\n")
-    return model
+            losses.append(loss.item())
+            step += 1
+            if step % 250 == 0 or step == plan.steps:
+                mean, spent = float(np.mean(losses[-250:])), time.monotonic() - begun
+                sys.stderr.write(f"step {step}/{plan.steps}: loss {mean:.4f}, {spent:.0f} s\n")
+            if step == plan.steps:
+                return model
+    raise AssertionError("groups never end")
 
 
-def _loss(model: Forecaster, inputs: torch.Tensor, found: torch.Tensor) -> torch.Tensor:
-    """Mean pinball loss after the burn-in, each sample's share clamped."""
-    return pinball(model(inputs), found)[BURN_IN:].clamp(max=CLAMP).mean()
+def _rate(step: int, plan: Plan) -> float:
+    """Factor on the learning rate."""
+    falling = 0.5 + 0.5 * math.cos(math.pi * step / plan.steps)
+    return min(1.0, (step + 1) / WARM_UP) * falling + LEAST_RATE / plan.rate
 
 
-def naive(data: Windows) -> dict[str, Floats]:
-    """What simple forecasts expect, normalised, [T, N]: the running mean, the last value, the same slot of
-    earlier days (the last value where no earlier day is known)."""
-    rows = {name: i for i, name in enumerate(features.INPUTS)}
-    slot, value = data.inputs[..., rows["next_slot"]], data.inputs[..., rows["value"]]
-    known = data.inputs[..., rows["next_slot_known"]] > 0
-    means = np.zeros_like(value)
-    found = {"running_mean": means, "last_value": value, "seasonal_naive": np.where(known, slot, value)}
-    return {name: forecast.astype(np.float64) for name, forecast in found.items()}
+def _loss(
+    model: Forecaster, batch: Batch, labels: Tensor, teaches: Tensor, carried: State | None, every: int
+) -> tuple[Tensor, State]:
+    """Loss of a window, and the state after it, which carries no gradient."""
+    near, far, logits, after = model(*map(torch.from_numpy, batch[:2]), carried, every)
+    forecast = forecast_loss(near, far, torch.from_numpy(batch.found), teaches & (labels == 0), every)
+    entropy = binary_cross_entropy_with_logits(logits, labels, reduction="none")
+    anomaly = (entropy * teaches).sum() / teaches.sum().clamp(min=1)
+    return forecast + anomaly, (after[0].detach(), after[1].detach())
 
 
-def running_error(forecast: Floats, found: Floats) -> Floats:
-    """The exponential mean (64 samples) of the absolute error before each sample, at least 0.001, [T, N]."""
-    mean, out = np.zeros(found.shape[1]), np.zeros_like(found)
-    for t, error in enumerate(np.abs(found - forecast)):
-        out[t] = np.maximum(mean, 1e-3)
-        mean += max(1 / (t + 1), 1 / 64) * (error - mean)
-    return out
+class Said(NamedTuple):
+    """What a model says of held-out series after the burn-in: `near` [S, 7] and `found` [S, 4] of S samples that
+    are not labelled, the far quantiles [S, 3, 7], inputs [S, 37]; logits and labels of all samples."""
+
+    near: Floats
+    far: Floats
+    found: Floats
+    inputs: Floats
+    logits: Floats
+    labels: Floats
 
 
-def backtest(model: Forecaster, trained: Windows, held: Windows) -> dict[str, float]:
-    """Mean pinball loss (normalised units, not clamped) on held-out series.
-
-    A simple forecast gets the band that suits it best: its running mean absolute error times the quantiles
-    of its standardised errors on the training series.
-    """
-    found = held.found.astype(np.float64)
+def said(model: Forecaster, data: Taught, plan: Plan) -> Said:
+    """Run a model over held-out series."""
+    columns, carried, found = np.arange(data.labels.shape[1]), None, list[list[NDArray[Any]]]()
     with torch.no_grad():
-        own = model(torch.from_numpy(held.inputs)).numpy().astype(np.float64)
-    losses = {"lstm": mean_pinball(own, found)}
-    for name, forecast in naive(held).items():
-        band = _factors(naive(trained)[name], trained.found.astype(np.float64))
-        spread = running_error(forecast, found)[..., None] * band
-        losses[name] = mean_pinball(forecast[..., None] + spread, found)
+        for batch, labels, teaches in parts(data, plan, columns, plan.window):
+            near, far, logits, carried = model(*map(torch.from_numpy, batch[:2]), carried)
+            calm = (teaches & (labels == 0)).numpy()
+            rows = [near.numpy()[calm], far.numpy()[calm], batch.found[calm], batch.inputs[calm]]
+            found.append([*rows, logits[teaches].numpy(), labels[teaches].numpy()])
+    return Said(*(np.concatenate(part).astype(np.float64) for part in zip(*found, strict=True)))
+
+
+def backtest(words: Said) -> dict[str, float]:
+    """Mean pinball loss (normalised units) at each horizon, and of simple forecasts of the next sample, each with
+    the quantiles of its own errors, which it is lent from the held-out series themselves."""
+    known, next_level = words.found[:, 0], words.inputs[:, INPUTS.index("next_level")]
+    simple = {
+        "running_mean": np.zeros_like(known),
+        "last_value": words.inputs[:, INPUTS.index("value")],
+        "seasonal": next_level,
+    }
+    there = np.isfinite(known)
+    losses = {"lstm": mean_pinball(words.near, known)}
+    for name, forecast in simple.items():
+        band = np.quantile((known - forecast)[there], LEVELS)
+        losses[name] = mean_pinball(forecast[:, None] + band, known)
+    for k, seconds in enumerate(HORIZONS[1:]):
+        losses[f"lstm {seconds:.0f} s ahead"] = mean_pinball(words.far[:, k], words.found[:, k + 1])
     return {name: round(loss, 5) for name, loss in losses.items()}
 
 
-def _factors(forecast: Floats, found: Floats) -> Floats:
-    """Quantiles [7] of the errors in running mean absolute errors."""
-    ratio = (found - forecast) / running_error(forecast, found)
-    return np.asarray(np.quantile(ratio[BURN_IN:], LEVELS))
-
-
 def mean_pinball(quantiles: Floats, found: Floats) -> float:
-    """Mean over samples after the burn-in, series and LEVELS of quantiles [T, N, 7]."""
-    return float(pinball(torch.from_numpy(quantiles), torch.from_numpy(found))[BURN_IN:].mean())
+    """Mean over the samples that were found, and LEVELS, of quantiles [S, 7]."""
+    known = np.isfinite(found)
+    return float(pinball(torch.from_numpy(quantiles[known]), torch.from_numpy(found[known])).mean())
 
 
-def coverage(model: Forecaster, held: Windows) -> dict[str, float]:
-    """The share of held-out values at or below each forecast quantile."""
-    with torch.no_grad():
-        below = held.found[..., None] <= model(torch.from_numpy(held.inputs)).numpy()
-    return {
-        str(level): round(float(b), 4) for level, b in zip(LEVELS, below[BURN_IN:].mean((0, 1)), strict=True)
-    }
+def average_precision(logits: Floats, labels: Floats) -> float:
+    """Area under the precision-recall steps of the anomaly head over all held-out samples."""
+    hits = labels[np.argsort(-logits, kind="stable")]
+    precision = np.cumsum(hits) / np.arange(1, len(hits) + 1)
+    return float((precision * hits).sum() / max(hits.sum(), 1))
+
+
+def coverage(words: Said) -> dict[str, float]:
+    """The share of held-out values at or below each forecast quantile of the next sample."""
+    known = np.isfinite(words.found[:, 0])
+    below = (words.found[known, :1] <= words.near[known]).mean(axis=0)
+    return {str(level): round(float(share), 4) for level, share in zip(LEVELS, below, strict=True)}
 
 
 def ship(model: Forecaster, out: Path, facts: Mapping[str, Any]) -> None:
@@ -171,8 +207,9 @@ def ship(model: Forecaster, out: Path, facts: Mapping[str, Any]) -> None:
     card = {
         "name": NAME,
         "weights": {"file": f"{NAME}.safetensors", "sha256": hashlib.sha256(content).hexdigest()},
-        "inputs": features.INPUTS,
+        "inputs": INPUTS,
         "quantiles": LEVELS,
+        "horizons": HORIZONS,
         **facts,
         "versions": {"seawall": seawall.__version__, "torch": torch.__version__, "numpy": np.__version__},
     }
@@ -184,21 +221,25 @@ def ship(model: Forecaster, out: Path, facts: Mapping[str, Any]) -> None:
 def pretrain(out: Path, seed: int, plan: Plan) -> None:
     """Generate, train, backtest on held-out series, ship."""
     torch.set_num_threads(1)
-    data = windows(seed, plan.series, plan)
-    held = windows(seed + HELD_OUT, plan.held_out, plan)
-    model = train(seed, data, plan)
+    long, short = (plan.long_rows, False), (plan.short_rows, True)
+    model = train(seed, [taught(seed, plan.long, *long), taught(seed + 1, plan.short, *short)], plan)
+    held = [taught(seed + HELD_OUT + k, plan.held_out, *kind) for k, kind in enumerate((long, short))]
+    words = Said(*map(np.concatenate, zip(*(said(model, some, plan) for some in held), strict=True)))
     facts = {
         "data": {
-            "source": "generated by models.operations; no recorded series",
+            "source": "generated by models.operations and models.incidents; no recorded series",
             "sampling_seconds": operations.STEPS,
-            "kinds": [kind.__name__ for kind, _ in operations.KINDS],
+            "kinds": list(operations.KINDS),
+            "incidents": list(incidents.TYPES),
         },
         "training": {"seed": seed, **asdict(plan)},
         "backtest": {
             "what": "mean pinball loss, normalised units, held-out generated series; lower is better",
-            **backtest(model, data, held),
+            **backtest(words),
+            "anomaly average precision": round(average_precision(words.logits, words.labels), 4),
+            "labelled share": round(float(words.labels.mean()), 4),
         },
-        "coverage": coverage(model, held),
+        "coverage": coverage(words),
     }
     ship(model, out, facts)
 

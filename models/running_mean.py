@@ -5,7 +5,7 @@ import numpy as np
 from models import normaliser
 from models.bank import Index
 from models.normaliser import MEAN, SPREAD, Floats
-from models.streaming import MAX_SERIES, TAIL, Streaming, tail_score
+from models.streaming import MAX_SERIES, TAIL, Streaming, surprise, tail_score
 
 # Of a normal distribution, in mean absolute deviations (sigma = 1.2533 of them).
 BAND = 1.2533 * 1.6449  # 5 % and 95 % quantiles
@@ -28,5 +28,7 @@ class RunningMean(Streaming):
     def _step(self, at: Floats, index: Index, levels: Floats, values: Floats) -> Floats:
         mean, spread = levels[MEAN].copy(), levels[SPREAD].copy()
         normaliser.learn(levels, at, values)
-        beyond = ((values - mean) / spread * _SIGN - BAND) / TAIL_WIDTH
-        return np.concatenate((mean + spread * _EDGES, tail_score(beyond)))
+        found = (values - mean) / spread
+        beyond = (found * _SIGN - BAND) / TAIL_WIDTH
+        signed = surprise(beyond, found, np.zeros(1), _EDGES[::2])
+        return np.concatenate((mean + spread * _EDGES, tail_score(beyond), signed[None]))

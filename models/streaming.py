@@ -2,11 +2,13 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from enum import IntEnum
 from numbers import Real
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models import normaliser
 from models.bank import Bank, Index
@@ -15,11 +17,37 @@ from seawall.core.errors import InputError
 from seawall.core.ports import Score
 
 MAX_SERIES = 20_000
-GRACE = 60  # samples of a series before it is scored
+CHUNK = 1024  # series that are stepped together, so that what they need stays in the processor's cache
+GRACE = 30  # samples of a series before it is scored
 PAUSE = constant(20.0)  # usual gaps without a sample after which the forecast no longer applies
 LARGEST = 1e150  # larger values are missing: their squares and differences would not be finite
+BELIEVED = 8  # late samples in order after which a clock is believed to have been set back
 TAIL = math.log(5)  # from the 5 % to the 1 % quantile of an exponential tail
 _GRACE, _LARGEST = constant(GRACE), constant(LARGEST)
+
+
+class Silence(IntEnum):
+    """Why a step says nothing of a series."""
+
+    SPEAKS = 0
+    GRACE = 1  # too few samples yet
+    LATE = 2  # not newer than the last sample; nothing was learnt
+    MISSING = 3  # no usable number; nothing was learnt
+    PAUSED = 4  # first sample after a pause: the forecast did not apply, `score` may tell of the pause
+
+
+class Step(NamedTuple):
+    """What one step says, arrays [n]. `expected`, `lower`, `upper` (5 % and 95 %) were forecast before the
+    sample came, in the signal's unit; NaN where nothing was forecast. `score` (0..1) stays up while an event
+    lasts. `surprise` is signed: -1..1 within the band (0 = as expected), beyond it 1 + the distance in units
+    of the forecast's exponential tail. `silent` holds Silence codes; where silent, surprise is 0."""
+
+    expected: Floats
+    lower: Floats
+    upper: Floats
+    score: Floats
+    surprise: Floats
+    silent: NDArray[np.int8]
 
 
 def tail_score(beyond: Floats) -> Floats:
@@ -29,13 +57,20 @@ def tail_score(beyond: Floats) -> Floats:
 
 
 class Streaming(ABC):
-    """A port Detector over a Bank; a subclass adds its arrays and its batched step."""
+    """A port Detector over a Bank; a subclass adds its arrays and its batched step.
+
+    Array `levels` begins with the rows of models.normaliser; a subclass that keeps other levels needs COUNT,
+    LAST_AT, ELAPSED and GAP in their places.
+    """
 
     name: str
 
     def __init__(self, shapes: Mapping[str, tuple[tuple[int, ...], type]], max_series: int) -> None:
         levels = ((len(normaliser.COLUMNS),), np.float64)
         self._bank = Bank({"levels": levels, **shapes}, max_series, f"detector {self.name}")
+        self._late: dict[
+            int, tuple[float, int]
+        ] = {}  # column -> newest of its late samples, how many in order
 
     def update(self, at: float, values: Mapping[str, float]) -> dict[str, Score]:
         """One batched step at `at` (Unix seconds); NaN, infinite and absurd values (> 1e150) are missing.
@@ -46,15 +81,87 @@ class Streaming(ABC):
         names, numbers = self._checked(at, values)
         if not names:
             return {}
-        moment = np.array([at], dtype=np.float64)
-        self._admit(moment, names, numbers)
-        index = self._bank.index(names)
-        fresh = self._bank.take("levels", index)[LAST_AT] < moment
-        if np.count_nonzero(fresh) == len(names):
-            return dict(zip(names, self._scores(moment, index, numbers), strict=True))
-        words = dict(zip(names, map(_late, numbers.tolist()), strict=True))
-        kept = np.flatnonzero(fresh)
-        return words | self.update(at, {names[i]: float(numbers[i]) for i in kept})
+        step = self.advance(self.columns(names), np.full(len(names), at), numbers)
+        counts = self._bank.arrays["levels"][COUNT, self._bank.positions(names)]
+        elapsed = self._bank.arrays["levels"][ELAPSED, self._bank.positions(names)]
+        rows = zip(
+            names, numbers.tolist(), zip(*map(np.ndarray.tolist, step)), counts.tolist(), elapsed.tolist()
+        )
+        return {
+            name: _late(value)
+            if word[5] == Silence.LATE
+            else Score(*word[:4], _silence(word[5], count, pause))
+            for name, value, word, count, pause in rows
+        }
+
+    def columns(self, names: Sequence[str]) -> NDArray[np.intp]:
+        """The columns of the named series; those not seen before join. InputError beyond the limit."""
+        self._bank.join(names)
+        return np.asarray(self._bank.positions(names))
+
+    def advance(self, columns: NDArray[np.intp], at: Floats, values: Floats) -> Step:
+        """One causal step of the series in `columns` [n] (each at most once): `values` [n] at `at` [n] (Unix
+        seconds, which may differ). NaN, infinite and absurd values (> 1e150) are missing; a sample that is
+        not newer than the last is late. A clock that was set back is believed after BELIEVED late samples."""
+        block, silent = np.empty((5, len(columns))), np.empty(len(columns), dtype=np.int8)
+        for begin in range(0, len(columns), CHUNK):
+            part = slice(begin, begin + CHUNK)
+            self._advance(columns[part], at[part], values[part], block[:, part], silent[part])
+        return Step(block[1], block[0], block[2], block[3], block[4], silent)
+
+    def _advance(
+        self, columns: NDArray[np.intp], at: Floats, values: Floats, block: Floats, silent: NDArray[np.int8]
+    ) -> None:
+        """One step of a chunk; fills `block` [5, n] (lower, expected, upper, score, surprise) and `silent`."""
+        usable = (np.abs(values) <= LARGEST) & np.isfinite(at)
+        counts = self._bank.arrays["levels"][COUNT, columns]
+        new = usable & (counts == 0)
+        if new.any():
+            index = columns[new]
+            self._bank.put("levels", index, self._joined(at[new], values[new]))
+            self._start(at[new], index, values[new])
+        fresh = usable & (self._bank.arrays["levels"][LAST_AT, columns] < at)
+        if self._late or not fresh.all():
+            fresh |= self._set_back(columns, at, usable, fresh)
+        if fresh.all():
+            self._go(columns, at, values, block, silent)
+            return
+        block[:3], block[3:] = np.nan, 0
+        silent[:] = np.where(usable, Silence.LATE, Silence.MISSING)
+        if fresh.any():
+            part, codes = np.empty((5, np.count_nonzero(fresh))), np.empty(np.count_nonzero(fresh), np.int8)
+            self._go(columns[fresh], at[fresh], values[fresh], part, codes)
+            block[:, fresh], silent[fresh] = part, codes
+
+    def _go(
+        self, columns: NDArray[np.intp], at: Floats, values: Floats, block: Floats, silent: NDArray[np.int8]
+    ) -> None:
+        """Step series whose samples are new."""
+        index = run_of(columns)
+        levels = self._bank.take("levels", index)
+        block[:] = self._step(at, index, levels, values)
+        self._bank.put("levels", index, levels)
+        silent[:] = _quiet(levels)
+        block[3:, silent != Silence.SPEAKS] = 0
+
+    def _set_back(
+        self, columns: NDArray[np.intp], at: Floats, usable: NDArray[np.bool_], fresh: NDArray[np.bool_]
+    ) -> NDArray[np.bool_]:
+        """Which of the late samples are the BELIEVED-th in order since the last fresh one: their clock was set
+        back, or had been set forward by mistake. It goes on from there, one usual gap before them."""
+        believed, levels = np.zeros(len(columns), dtype=bool), self._bank.arrays["levels"]
+        for column in columns[fresh].tolist() if self._late else ():
+            self._late.pop(column, None)
+        for place in np.flatnonzero(usable & ~fresh).tolist():
+            column, moment = int(columns[place]), float(at[place])
+            newest, count = self._late.pop(column, (-math.inf, 0))
+            count = count + 1 if moment > newest else 0
+            if count >= BELIEVED:
+                believed[place] = True
+                levels[LAST_AT, column] = moment - levels[GAP, column]
+            else:
+                self._late[column] = moment, count
+        return believed
 
     def state(self) -> bytes:
         """Everything learnt, as checksummed safetensors."""
@@ -63,6 +170,11 @@ class Streaming(ABC):
     def restore(self, state: bytes) -> None:
         """Continue exactly from `state`; InputError, with nothing changed, if it is not this detector's."""
         self._bank.load(state, self._kind())
+        self._late.clear()
+
+    def _joined(self, at: Floats, values: Floats) -> Floats:
+        """Levels of series whose first sample, not yet learnt, is `values` [n] at `at` [n]."""
+        return normaliser.joined(at, values)
 
     @abstractmethod
     def _start(self, at: Floats, index: Index, values: Floats) -> None:
@@ -72,7 +184,7 @@ class Streaming(ABC):
     def _step(self, at: Floats, index: Index, levels: Floats, values: Floats) -> Floats:
         """Score, then learn `values` [n] (`levels` [8, n] in place).
 
-        Returns [4, n]: lower, expected, upper, score.
+        Returns [5, n]: lower, expected, upper, score, surprise.
         """
 
     def _kind(self) -> dict[str, str]:
@@ -89,26 +201,13 @@ class Streaming(ABC):
             return list(values), numbers
         return [n for n, ok in zip(values, usable, strict=True) if ok], numbers[usable]
 
-    def _admit(self, at: Floats, names: list[str], numbers: Floats) -> None:
-        """Let new series join."""
-        new = self._bank.join(names)
-        if new:
-            index, values = self._bank.index([names[i] for i in new]), numbers[new]
-            self._bank.put("levels", index, normaliser.joined(at, values))
-            self._start(at, index, values)
 
-    def _scores(self, at: Floats, index: Index, values: Floats) -> list[Score]:
-        """Step, and silence what may not be judged yet."""
-        levels = self._bank.take("levels", index)
-        block = self._step(at, index, levels, values)
-        self._bank.put("levels", index, levels)
-        silent = (levels[COUNT] <= _GRACE) | (levels[ELAPSED] > PAUSE * levels[GAP])
-        if not np.count_nonzero(silent):
-            return [Score(e, low, up, score, "") for low, e, up, score in block.T.tolist()]
-        block[3, silent] = 0
-        reasons = map(_silence, silent.tolist(), levels[COUNT].tolist(), levels[ELAPSED].tolist())
-        words = zip(block.T.tolist(), reasons, strict=True)
-        return [Score(e, low, up, score, reason) for (low, e, up, score), reason in words]
+def run_of(columns: NDArray[np.intp]) -> Index:
+    """The columns as a slice, whose blocks are views, where they follow one another."""
+    first, count = int(columns[0]), len(columns)
+    if columns[-1] - first + 1 == count and (count == 1 or (np.diff(columns) == 1).all()):
+        return slice(first, first + count)
+    return columns
 
 
 def _numbers(values: Mapping[str, Any]) -> Floats:
@@ -121,11 +220,26 @@ def _numbers(values: Mapping[str, Any]) -> Floats:
     return np.array([float(v) if abs(v) <= LARGEST else math.nan for v in values.values()])
 
 
-def _silence(silent: bool, count: float, elapsed: float) -> str:
+def _quiet(levels: Floats) -> NDArray[np.int8]:
+    """Silence codes [n] of series that have just stepped."""
+    paused = (levels[ELAPSED] > PAUSE * levels[GAP]) * Silence.PAUSED
+    return np.where(levels[COUNT] <= _GRACE, Silence.GRACE, paused).astype(np.int8)
+
+
+def surprise(beyond: Floats, found: Floats, median: Floats, edges: Floats) -> Floats:
+    """Step.surprise [n] from `beyond` [2, n] (see tail_score) and, within the band, the place of `found`."""
+    inner = (found - median) / np.maximum(
+        np.where(found < median, median - edges[0], edges[1] - median), 1e-12
+    )
+    outer = np.where(beyond[1] > 0, 1 + beyond[1], -1 - beyond[0])
+    return np.where((beyond > 0).any(axis=0), outer, np.clip(inner, -1, 1))
+
+
+def _silence(code: int, count: float, elapsed: float) -> str:
     """Why a score does not count yet, or ""."""
-    if not silent:
+    if code == Silence.SPEAKS:
         return ""
-    if count <= GRACE:
+    if code == Silence.GRACE:
         return f"learning: {count:.0f} of {GRACE} samples"
     return f"gap: no sample for {elapsed:.0f} s, so the forecast does not apply"
 

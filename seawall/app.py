@@ -27,9 +27,10 @@ from seawall.api.gate import Gate
 from seawall.config import Config, Registry, read_secret
 from seawall.console import pages
 from seawall.core.errors import InputError
-from seawall.core.ports import Detector, EventStore, RecordStore, SampleStore
+from seawall.core.ports import EventStore, RecordStore, SampleStore
 from seawall.cycle import Cycle, Parts
-from seawall.detecting import keep_detector, save_detector
+from seawall.detecting import keep_watch, restored_watch, save_watch
+from seawall.retraining import Retraining
 from seawall.schedule import build as build_schedule
 from seawall.service import Intake, Service, hash_secret
 from seawall.sources import build_collectors
@@ -111,9 +112,7 @@ def facts_of(registry: Registry) -> dict[str, Any]:
     return facts
 
 
-def build_service(
-    config: Config, state: StateFolder, detector: Detector | None = None
-) -> tuple[Service, Stores]:
+def build_service(config: Config, state: StateFolder) -> tuple[Service, Stores]:
     """Everything but the server."""
     stores = open_stores(config, state.path)
     clock, telemetry = SystemClock(), Telemetry(stores.records)
@@ -133,9 +132,10 @@ def build_service(
         inventory=config.inventory,
     )
     repair = Lifecycle(shop, telemetry.action)
+    watch = restored_watch(rows, state)
     parts = Parts(
         clock=clock,
-        collectors=build_collectors(config, stores.events),
+        collectors=build_collectors(config, stores.events, stores.samples),
         samples=stores.samples,
         events=stores.events,
         records=stores.records,
@@ -143,7 +143,7 @@ def build_service(
         correlator=Correlation(rows),
         repair=repair,
         observer=telemetry,
-        detector=detector,
+        watcher=watch,
     )
     service = Service(
         config=config,
@@ -153,6 +153,7 @@ def build_service(
         records=stores.records,
         judge=judge,
         cycle=Cycle(parts),
+        watch=watch,
         repair=repair,
         telemetry=telemetry,
         intake=Intake(stores.events, telemetry),
@@ -163,7 +164,11 @@ def build_service(
 
 
 def _webhook_tokens(config: Config) -> dict[str, str]:
-    hooks = {"alertmanager": config.webhooks.alertmanager, "distribution": config.webhooks.distribution}
+    hooks = {
+        "alertmanager": config.webhooks.alertmanager,
+        "distribution": config.webhooks.distribution,
+        "harbor": config.webhooks.harbor,
+    }
     return {
         name: read_secret(hook.token_file, f"webhooks.{name}.token_file")
         for name, hook in hooks.items()
@@ -213,33 +218,33 @@ def first_token(service: Service, state: StateFolder) -> None:
     state.write_secret("admin-token", service.new_token(name, "admin", "seawall", None))
 
 
-def lifespan_of(
-    service: Service, stores: Stores, state: StateFolder, detector: Detector
-) -> Callable[[FastAPI], Any]:
-    """Start: recover open actions, then tick. Stop: keep the detector's state, close the stores."""
+def lifespan_of(service: Service, stores: Stores, state: StateFolder) -> Callable[[FastAPI], Any]:
+    """Start: recover open actions, then tick. Stop: keep what the models learned, close the stores."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.broadcast.open()
         service.repair.recover()
         writer = asyncio.create_task(service.intake.write())
-        keeper = asyncio.create_task(keep_detector(detector, state))
+        retraining = Retraining(stores.samples, service.registries, service.clock, state, service.watch)
+        keeper = asyncio.create_task(keep_watch(service.watch, state, retraining.follow))
         scheduler = build_schedule(
             service.cycle,
             service.cycle.collectors,
             lambda collector: isinstance(collector, PullProbe),
-            lambda: _house_keeping(service, stores),
+            {"house keeping": lambda: _house_keeping(service, stores), "learning": retraining.tick},
         )
         scheduler.start()
         try:
             yield
         finally:
+            retraining.stop()
             scheduler.shutdown(wait=False)
             for task in (writer, keeper):
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
-            save_detector(detector, state)
+            save_watch(service.watch, state)
             stores.samples.close()
             stores.records.close()
 

@@ -3,22 +3,26 @@
 import asyncio
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from alerts.slos import load_rows, load_windows
-from collectors.exchange import Credentials, tls_context
-from collectors.probe import probe
+from collectors.certificates import RegistryCertificate
+from collectors.probe import LOCAL, PullProbe
+from collectors.pulling.pull import Wanted, probe
 from remediation.catalogue import Catalogue
 from remediation.policy import load_policy
 from seawall import config as configuration
 from seawall.app import SHIPPED_PLAYBOOKS, check_stores
-from seawall.config import Config, Registry
+from seawall.config import Config, Registry, Site
 from seawall.core.errors import InputError, SeawallError
 from seawall.core.ports import Collector
-from seawall.sources import build_collectors
+from seawall.core.times import rfc3339
+from seawall.metric_sources import CANNOT
+from seawall.sources import build_collectors, endpoint_of, sites_of
 from seawall.stores.memory import MemoryEvents
 
 
@@ -91,32 +95,53 @@ def _local(config: Config) -> Iterator[Check]:
         return f"{config.stores.samples} {config.stores.events} {config.stores.records}"
 
     yield _tried("stores", stores)
+    for registry in config.registries:
+        yield Check(
+            f"kind of {registry.name}", True, f"{registry.kind}: {CANNOT[registry.kind]}", kind="file"
+        )
     ansible = shutil.which("ansible-playbook", path=str(Path(sys.executable).parent))
     remedy = "" if ansible else "install Seawall's own requirements (make setup)"
     yield Check("ansible-playbook", bool(ansible), ansible or "not found", remedy)
 
 
 async def _connections(config: Config) -> list[Check]:
-    probes = await asyncio.gather(*(_registry(registry, config) for registry in config.registries))
-    others = [c for c in build_collectors(config, MemoryEvents()) if c.name != "probe"]
+    pairs = [(registry, site) for registry in config.registries for site in sites_of(config)]
+    probes = await asyncio.gather(*(_registry(registry, site, config) for registry, site in pairs))
+    others = [c for c in build_collectors(config, MemoryEvents()) if not isinstance(c, PullProbe)]
     return [*probes, *await asyncio.gather(*(_collector(collector) for collector in others))]
 
 
-async def _registry(registry: Registry, config: Config) -> Check:
-    name = f"registry {registry.name}"
+async def _registry(registry: Registry, site: Site, config: Config) -> Check:
+    name = f"registry {registry.name}" + ("" if site.name == LOCAL else f" from {site.name}")
+    url = site.urls.get(registry.name, registry.url)
     try:
-        login = Credentials(registry.username, registry.password) if registry.username else None
-        tls = tls_context(str(registry.ca_file) if registry.ca_file else None)
-        pull = await probe(registry.url, None, config.probe.timeout, login, tls)
+        endpoint = endpoint_of(registry, config.probe, site, url)
+        pull = await probe(endpoint, Wanted(None, config.probe.timeout), now=time.time())
     except InputError as error:
         return _failed(name, error)
     if pull.ok:
-        return Check(name, True, f"{registry.url} answers in {pull.seconds * 1000:.0f} ms")
+        clock = f"; {pull.clock()}" if pull.clock() else ""
+        return Check(name, True, f"{url} answers in {pull.seconds * 1000:.0f} ms{clock}")
     remedy = f"start the registry, or mend registries[{registry.name}].url"
-    return Check(name, False, f"{registry.url}: {pull.phase}: {pull.reason}", remedy)
+    return Check(name, False, f"{url}: {pull.phase}: {pull.reason}", remedy)
+
+
+async def _certificate(collector: RegistryCertificate) -> Check:
+    name, now = f"certificate of {collector.registry}", time.time()
+    try:
+        found = await collector.look()
+    except InputError as error:
+        return _failed(name, error, kind="connection")
+    except SeawallError as error:
+        return Check(name, False, str(error), "see registry above")
+    told = [found.trouble(now) or f"valid until {rfc3339(found.not_after)}", found.lifetime()]
+    remedy = "renew it" if found.trouble(now) else "shorten it, and renew it by itself" if told[1] else ""
+    return Check(name, not found.trouble(now), "; ".join(filter(None, told)), remedy)
 
 
 async def _collector(collector: Collector) -> Check:
+    if isinstance(collector, RegistryCertificate):
+        return await _certificate(collector)
     name = f"{collector.name} of {collector.registry}"
     try:
         batch = await asyncio.wait_for(collector.collect(0.0), collector.timeout)
@@ -124,4 +149,5 @@ async def _collector(collector: Collector) -> Check:
         return _failed(name, error, kind="connection")
     except (SeawallError, OSError, TimeoutError) as error:
         return Check(name, False, str(error) or "no answer in time", "see docs/configuration.md")
-    return Check(name, True, f"{len(batch.samples)} sample(s), {len(batch.events)} event(s)")
+    told = [f"{len(batch.samples)} sample(s), {len(batch.events)} event(s)", *batch.notes]
+    return Check(name, True, "; ".join(told))

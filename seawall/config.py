@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, IPvAnyAddress, model_validator
 
 from seawall.core.errors import InputError
 from seawall.core.times import parse_duration
@@ -33,6 +33,21 @@ def _http_url(value: object) -> object:
     return value
 
 
+CONTAINER = "container:"
+
+
+def _log_source(value: object) -> object:
+    """`-` and `container:NAME` stay text, everything else is a path (or a pattern of paths)."""
+    if not isinstance(value, str) or value == "-":
+        return value
+    if not value.startswith(CONTAINER):
+        return Path(value)
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", value.removeprefix(CONTAINER)):
+        raise ValueError(f"{value!r} names no container; write it like container:registry")
+    return value
+
+
+LogSource = Annotated[Path | str, BeforeValidator(_log_source)]
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0)]
 HttpUrl = Annotated[str, BeforeValidator(_http_url)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
@@ -63,14 +78,19 @@ class Registry(Model):
     """One watched registry."""
 
     name: Name
-    kind: Literal["distribution"] = "distribution"
+    kind: Literal["distribution", "harbor", "zot", "quay", "nexus"] = "distribution"
     url: HttpUrl
     username: str | None = None
     password_file: Path | None = None
     password_env: str | None = None
     ca_file: Path | None = None
+    client_cert: Path | None = None
+    client_key: Path | None = None
     metrics_url: HttpUrl | None = None
-    logs: tuple[Path, ...] = ()
+    logs: tuple[LogSource, ...] = ()
+    audit_log: bool = False
+    scan_overview: bool = False
+    trivy_reports: Path | None = None
     trust: Trust = Trust()
     container: str | None = None
     runtime: Literal["auto", "podman", "docker"] = "auto"
@@ -81,8 +101,16 @@ class Registry(Model):
     def _one_password(self) -> "Registry":
         if self.password_file and self.password_env:
             raise ValueError("has both password_file and password_env; keep one")
+        if self.client_key and not self.client_cert:
+            raise ValueError("has client_key without client_cert; name the certificate too")
         if bool(self.username) != bool(self.password_file or self.password_env):
             raise ValueError("needs username together with password_file or password_env")
+        return self
+
+    @model_validator(mode="after")
+    def _account(self) -> "Registry":
+        if (self.audit_log or self.scan_overview) and not self.username:
+            raise ValueError("audit_log and scan_overview need Harbor's API: set username and a password key")
         return self
 
     def password(self) -> str:
@@ -98,10 +126,18 @@ class Registry(Model):
 
 
 class Storage(Model):
-    """A volume that holds a registry's blobs, as this machine sees it."""
+    """A volume that holds a registry's blobs, as this machine or a node_exporter sees it."""
 
     registry: Name
     path: Path
+    node_exporter: HttpUrl | None = None
+    reclaimable: Seconds | None = None
+
+    @model_validator(mode="after")
+    def _here(self) -> "Storage":
+        if self.node_exporter and self.reclaimable:
+            raise ValueError("reclaimable walks a folder of this machine; drop it, or node_exporter")
+        return self
 
 
 class Stores(Model):
@@ -112,12 +148,55 @@ class Stores(Model):
     records: str = "sqlite:"
 
 
+class Timeouts(Model):
+    """Seconds that one phase of a pull may take; `probe.timeout` bounds them all."""
+
+    dns: Seconds = 3.0
+    connect: Seconds = 3.0
+    tls: Seconds = 3.0
+    auth_token: Seconds = 5.0
+    manifest_index: Seconds = 5.0
+    manifest_child: Seconds = 5.0
+    blob_ttfb: Seconds = 5.0
+    blob_transfer: Seconds | None = None
+    redirect: Seconds = 5.0
+    base: Seconds = 5.0
+
+
+class Site(Model):
+    """A place from which registries are probed: another address of this machine, or the far side of a
+    forward proxy; `urls` where a registry has another URL there."""
+
+    name: Name
+    source: IPvAnyAddress | None = None
+    proxy: HttpUrl | None = None
+    urls: Mapping[str, HttpUrl] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _plain_proxy(self) -> "Site":
+        if self.proxy and not re.fullmatch(r"http://[^/]+", self.proxy):
+            raise ValueError(f"proxy {self.proxy!r} is no proxy; write it like http://proxy.example.com:3128")
+        return self
+
+
 class Probe(Model):
     """The synthetic pull."""
 
     interval: Seconds = 10.0
     timeout: Seconds = 8.0
+    timeouts: Timeouts = Timeouts()
     image: str | None = None
+    platform: str = Field(default="linux/amd64", pattern=r"^[a-z0-9]+/[a-z0-9_]+(/[a-z0-9]+)?$")
+    http2: bool = False
+    throttling_fails: bool = False
+    sites: tuple[Site, ...] = ()
+
+    @model_validator(mode="after")
+    def _sites_differ(self) -> "Probe":
+        names = [site.name for site in self.sites]
+        if double := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"sites: the name {sorted(double)[0]!r} stands twice; names are unique")
+        return self
 
     @model_validator(mode="after")
     def _fits(self) -> "Probe":
@@ -149,6 +228,7 @@ class Webhooks(Model):
 
     alertmanager: Webhook | None = None
     distribution: Webhook | None = None
+    harbor: Webhook | None = None
 
 
 class Config(Model):
@@ -170,6 +250,13 @@ class Config(Model):
         names = [registry.name for registry in self.registries]
         if double := {name for name in names if names.count(name) > 1}:
             raise ValueError(f"registries: the name {sorted(double)[0]!r} stands twice; names are unique")
+        if sum(registry.logs.count("-") for registry in self.registries) > 1:
+            raise ValueError("registries: several logs name `-`, but there is one standard input; keep one")
+        for site in self.probe.sites:
+            if unknown := sorted(set(site.urls) - set(names)):
+                raise ValueError(
+                    f"probe.sites[{site.name}].urls: no registry is named {unknown[0]!r}; known: {names}"
+                )
         for volume in self.storage:
             if volume.registry not in names:
                 raise ValueError(f"storage: no registry is named {volume.registry!r}; known: {names}")

@@ -8,16 +8,17 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from seawall.core.actions import Action, ActionState, Verification
 from seawall.core.errors import Conflict, SeawallError
+from seawall.core.foresight import Forecast, Sight, Watcher
 from seawall.core.incidents import Finding, Impact, Incident, IncidentState, TimelineEntry
-from seawall.core.ports import Clock, Collector, Detector, EventStore, RecordStore, SampleStore
+from seawall.core.ports import Clock, Collector, EventStore, RecordStore, SampleStore
 from seawall.core.signals import Event, Sample, labels
-from seawall.core.slos import Indicator, SloStatus
+from seawall.core.slos import Indicator, SloStatus, Status
 from seawall.core.stages import Correlator, Judge, Observer, Repair
 from seawall.core.times import format_duration
 
@@ -25,12 +26,13 @@ SEAWALL = "seawall"
 GOOD_ROUNDS = 3
 LOOK_BACK = 900.0
 LIVE = (IncidentState.OPEN, IncidentState.ACKNOWLEDGED)
+NOTHING = Sight({}, {})
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What a cycle turns. `series` names, per registry, the values that the detector watches."""
+    """What a cycle turns."""
 
     clock: Clock
     collectors: Sequence[Collector]
@@ -41,7 +43,7 @@ class Parts:
     correlator: Correlator
     repair: Repair
     observer: Observer
-    detector: Detector | None = None
+    watcher: Watcher | None = None
 
 
 class Cycle:
@@ -113,9 +115,10 @@ class Cycle:
 
     def _turn(self, registry: str) -> None:
         began, now = time.perf_counter(), self._p.clock.now()
-        statuses = self._p.judge.judge(registry, now)
+        judged = self._p.judge.judge(registry, now)
+        forecasts = {it.slo: it for it in self._look(registry, now, judged).forecasts}
+        statuses = [_foreseen(status, forecasts.get(status.name)) for status in judged]
         self.statuses[registry] = statuses
-        self._score(registry, now, statuses)
         by_name = {status.name: status for status in statuses}
         for finding in self._p.correlator.findings(statuses):
             self._open(finding, by_name[finding.slo] if finding.slo else None)
@@ -123,27 +126,21 @@ class Cycle:
         self._recover(registry, now)
         self._p.observer.judged(statuses, time.perf_counter() - began)
 
-    def _score(self, registry: str, now: float, statuses: Sequence[SloStatus]) -> None:
-        """The detector's word on what is fresh; in shadow: shown and kept, it alerts nobody."""
-        if self._p.detector is None:
-            return
+    def _look(self, registry: str, now: float, statuses: Sequence[SloStatus]) -> Sight:
+        """What the models say of what is fresh; kept and told. Their faults stop nothing else."""
         values = self._fresh.pop(registry, {})
         values |= {f"slo:{s.name}": s.value for s in statuses if s.value is not None and s.samples}
-        scores = self._p.detector.update(now, {f"{registry} {name}": v for name, v in values.items()})
-        named = {key.split(" ", 1)[1]: score for key, score in scores.items()}
-        kept = []
-        for name, score in named.items():
-            pairs = labels(signal=name)
-            for signal, value in (
-                ("seawall_anomaly_score", score.score),
-                ("seawall_expected", score.expected),
-                ("seawall_expected_lower", score.lower),
-                ("seawall_expected_upper", score.upper),
-                ("seawall_observed", values[name]),
-            ):
-                kept.append(Sample(registry, signal, now, value, pairs))
-        self._p.samples.append(kept)
-        self._p.observer.scored(registry, named, values, now)
+        if self._p.watcher is None:
+            return NOTHING
+        try:
+            sight = self._p.watcher.look(registry, now, values, statuses)
+        except SeawallError as error:
+            log.error("the models say nothing of %s: %s", registry, error)
+            return NOTHING
+        self._p.samples.append(list(_kept(registry, now, sight, values)))
+        self._p.observer.scored(registry, sight.scores, values, now)
+        self._p.observer.foreseen(registry, sight)
+        return sight
 
     # correlate, decide -----------------------------------------------------------------------
 
@@ -245,13 +242,18 @@ class Cycle:
                 continue
             found = self._p.judge.indicator(row, registry, now)
             count, last = self._good.get(incident.id, (0, incident.opened_at))
-            if not (found.ok and found.good):
+            if not (found.ok and found.good) or self._at_risk(incident):
                 self._good[incident.id] = (0, found.at or last)
             elif found.at is not None and found.at > last:
                 self._good[incident.id] = (count + 1, found.at)
             if self._good.get(incident.id, (0, 0.0))[0] >= GOOD_ROUNDS and not self._busy(incident):
                 self._p.repair.moot(incident, "the registry recovered before anybody approved")
                 self._resolve(incident, f"recovered without a repair: {found.reason}")
+
+    def _at_risk(self, incident: Incident) -> bool:
+        """Is a breach of its row still forecast?"""
+        statuses = self.statuses.get(incident.registry, [])
+        return any(s.risk_since is not None for s in statuses if s.name == incident.slo)
 
     def _busy(self, incident: Incident) -> bool:
         states = {self._p.records.action(id).state for id in incident.actions}
@@ -321,6 +323,40 @@ def amend(
         observer.incident(saved)
         return saved
     raise Conflict(f"incident {incident.id} changes too fast; try again")
+
+
+def _foreseen(status: SloStatus, forecast: Forecast | None) -> SloStatus:
+    """A judgement with what is forecast of it: a promise that is kept now may be at risk."""
+    if forecast is None:
+        return status
+    status = replace(status, breach_probability=forecast.probability)
+    if not forecast.at_risk or status.status not in (Status.OK, Status.AT_RISK):
+        return status
+    reason = f"{status.reason}; a breach is forecast: {forecast.reason}"
+    return replace(
+        status,
+        status=Status.AT_RISK,
+        reason=reason,
+        risk_since=forecast.since,
+        risk_reason=f"a breach is forecast: {forecast.reason} (by {forecast.model})",
+    )
+
+
+def _kept(registry: str, now: float, sight: Sight, values: Mapping[str, float]) -> Iterator[Sample]:
+    """What the models said, as samples."""
+    for name, score in sight.scores.items():
+        pairs = labels(signal=name)
+        for signal, value in (
+            ("seawall_anomaly_score", score.score),
+            ("seawall_expected", score.expected),
+            ("seawall_expected_lower", score.lower),
+            ("seawall_expected_upper", score.upper),
+            ("seawall_observed", values[name]),
+        ):
+            yield Sample(registry, signal, now, value, pairs)
+    for forecast in sight.forecasts:
+        pairs = labels(slo=forecast.slo)
+        yield Sample(registry, "seawall_forecast_breach_probability", now, forecast.probability, pairs)
 
 
 def _counted(proof: Verification, found: Indicator) -> Verification:

@@ -1,4 +1,4 @@
-"""Plain text for people: tables, the waterfall of a pull, the matrix."""
+"""Plain text for people: tables, values, the matrix."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,10 +11,9 @@ from rich.text import Text
 
 from seawall.core.times import format_duration
 
-__all__ = ["Text", "console", "escape", "matrix", "table", "value", "waterfall"]
+__all__ = ["Text", "console", "escape", "matrix", "table", "value"]
 STYLES = {"ok": "green", "at_risk": "yellow", "breached": "bold red", "unknown": "dim"}
 MARKS = {"ok": "●", "at_risk": "▲", "breached": "■", "unknown": "○"}
-_WATERFALL = 36
 
 
 def console(stderr: bool = False) -> Console:
@@ -57,22 +56,5 @@ def matrix(rows: Sequence[dict[str, Any]]) -> Table:
             value(row["threshold"], row["unit"]),
             "–" if budget is None else f"{budget * 100:.0f} %",
             escape(row["reason"]),
-        )
-    return made
-
-
-def waterfall(phases: Sequence[Any], total: float) -> Table:
-    """Phases of one pull as bars on one time axis; `total` is in seconds."""
-    made = table("phase", "", "ms", "bytes", "")
-    for phase in phases:
-        before = round(phase.start / total * _WATERFALL) if total else 0
-        width = max(1, round(phase.seconds / total * _WATERFALL)) if total else 1
-        bar = " " * before + "█" * min(width, _WATERFALL - before or 1)
-        made.add_row(
-            phase.name,
-            Text(bar, "red" if phase.error else "cyan"),
-            f"{phase.seconds * 1000:.1f}",
-            str(phase.bytes or ""),
-            escape(phase.error or phase.target[:40]),
         )
     return made

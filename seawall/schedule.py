@@ -1,7 +1,8 @@
 """The ticker: APScheduler calls the cycle, and nothing else. Deadlines live in the records."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
@@ -9,28 +10,41 @@ from seawall.core.ports import Collector
 from seawall.cycle import Cycle
 
 HOUR = 3600
+FIRST = 10.0  # seconds within which also a slow collector is first asked
 
 
 def build(
     cycle: Cycle,
     collectors: Sequence[Collector],
     leading: Callable[[Collector], bool],
-    hourly: Callable[[], None],
+    hourly: Mapping[str, Callable[[], None]],
 ) -> AsyncIOScheduler:
-    """One job a collector at its own interval; after a `leading` one (the probe) its registry is judged."""
+    """One job a collector at its own interval, and again at once while it has `more`; after a `leading` one
+    (the probe) its registry is judged. The first runs are spread over the interval: hundreds of probes
+    that begin at one moment would measure one another."""
     scheduler = AsyncIOScheduler(
         timezone="UTC", job_defaults={"max_instances": 1, "coalesce": True, "misfire_grace_time": None}
     )
 
     async def collect(collector: Collector) -> None:
-        await cycle.collect(collector)
+        while await cycle.collect(collector) and getattr(collector, "more", False):
+            continue
         if leading(collector):
             await asyncio.to_thread(cycle.turn, [collector.registry])
 
-    for collector in collectors:
+    start = datetime.now(UTC)
+    for number, collector in enumerate(collectors, 1):
         name = f"{collector.registry}/{collector.name}"
+        first = start + timedelta(seconds=min(collector.interval, FIRST) * number / len(collectors))
         scheduler.add_job(
-            collect, "interval", seconds=collector.interval, args=[collector], id=name, name=name
+            collect,
+            "interval",
+            seconds=collector.interval,
+            next_run_time=first,
+            args=[collector],
+            id=name,
+            name=name,
         )
-    scheduler.add_job(asyncio.to_thread, "interval", seconds=HOUR, args=[hourly], id="hourly")
+    for name, job in hourly.items():
+        scheduler.add_job(asyncio.to_thread, "interval", seconds=HOUR, args=[job], id=name, name=name)
     return scheduler

@@ -13,7 +13,6 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from seawall import app as wiring
 from seawall.api.gate import SOCKET_CLIENT
 from seawall.config import Config
-from seawall.detecting import restored_detector
 from seawall.statefolder import StateFolder
 
 
@@ -40,12 +39,11 @@ def up(config: Config, state_path: Path, host: str, port: int) -> None:
     state = StateFolder(state_path)
     state.acquire()
     tcp = wiring.listen(host, port)
-    detector = restored_detector(state)
-    service, stores = wiring.build_service(config, state, detector)
+    service, stores = wiring.build_service(config, state)
     wiring.first_token(service, state)
     for fault in service.broken_playbooks:
         logging.warning("playbook left out: %s", fault)
-    application = wiring.build_app(service, wiring.lifespan_of(service, stores, state, detector))
+    application = wiring.build_app(service, wiring.lifespan_of(service, stores, state))
     server = uvicorn.Server(
         uvicorn.Config(
             application,

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from models.watch import Watch
 from remediation.lifecycle import Lifecycle
 from seawall.config import Config
 from seawall.core.actions import Action
@@ -74,6 +75,7 @@ class Intake:
         self._events, self._telemetry = events, telemetry
         self._queue: asyncio.Queue[tuple[Sequence[Event], asyncio.Future[None]]]
         self._queue = asyncio.Queue(QUEUE_SIZE)
+        telemetry.queues["webhooks"] = self.depth
 
     def depth(self) -> int:
         """Deliveries that wait."""
@@ -126,6 +128,7 @@ class Service:
     records: RecordStore
     judge: Judge
     cycle: Cycle
+    watch: Watch
     repair: Lifecycle
     telemetry: Telemetry
     intake: Intake

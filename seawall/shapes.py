@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from seawall.core.actions import Action, Approval, Preview, Run, Verification
+from seawall.core.foresight import Anomaly, Forecast, Verdict
 from seawall.core.incidents import Incident
+from seawall.core.ports import Score
 from seawall.core.signals import Event
 from seawall.core.slos import SloStatus
 from seawall.core.times import rfc3339
@@ -38,6 +40,90 @@ def slo(status: SloStatus) -> Json:
         "breach_probability": status.breach_probability,
         "reason": status.reason,
         "at": rfc3339(status.at),
+    }
+
+
+def _band(it: Score) -> Json:
+    return {
+        "model": it.model,
+        "expected": it.expected,
+        "lower": it.lower,
+        "upper": it.upper,
+        "score": it.score,
+        "silent": it.silent,
+    }
+
+
+def signal(
+    registry: str, name: str, point: tuple[float, float, Score], shadow: Score | None, gate: Verdict | None
+) -> Json:
+    """The newest (time, observed, word) of a signal, the LSTM's word in shadow, the gate's verdict."""
+    at, observed, score = point
+    return {
+        "registry": registry,
+        "signal": name,
+        "at": rfc3339(at),
+        "observed": observed,
+        **_band(score),
+        "shadow": _band(shadow) if shadow else None,
+        "gate": verdict(gate) if gate else None,
+    }
+
+
+def verdict(it: Verdict) -> Json:
+    """What the gate found of the LSTM for one signal."""
+    return {
+        "passed": it.passed,
+        "reason": it.reason,
+        "version": it.version,
+        "at": rfc3339(it.at),
+        "samples": it.samples,
+        "losses": dict(it.losses),
+        "bounds": dict(it.bounds),
+        "alerts": it.alerts,
+        "allowed": it.allowed,
+    }
+
+
+def anomaly(it: Anomaly) -> Json:
+    """An unusual episode of a signal."""
+    return {
+        "registry": it.registry,
+        "signal": it.signal,
+        "model": it.model,
+        "since": rfc3339(it.since),
+        "until": _time(it.until),
+        "at": rfc3339(it.at),
+        "observed": it.observed,
+        "expected": it.expected,
+        "lower": it.lower,
+        "upper": it.upper,
+        "score": it.score,
+        "channel": it.channel,
+        "parts": [{"signal": part.signal, "score": part.score} for part in it.parts],
+        "similar": [rfc3339(at) for at in it.similar],
+        "promise": it.promise,
+        "text": it.text,
+    }
+
+
+def forecast(it: Forecast) -> Json:
+    """The forecast of one row."""
+    return {
+        "slo": it.slo,
+        "registry": it.registry,
+        "at": rfc3339(it.at),
+        "horizon": it.horizon,
+        "probability": it.probability,
+        "at_risk": it.at_risk,
+        "since": _time(it.since),
+        "crossing": {
+            "expected": _time(it.crossing),
+            "earliest": _time(it.interval[0]),
+            "latest": _time(it.interval[1]),
+        },
+        "model": it.model,
+        "reason": it.reason,
     }
 
 

@@ -1,30 +1,27 @@
 """What Seawall says of the registries and of itself: /metrics, and messages for the live stream."""
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.core import CounterMetricFamily, Metric
 
 from seawall.core.actions import Action, ActionState
+from seawall.core.foresight import Forecast, Sight
 from seawall.core.incidents import Incident, IncidentState, Severity
 from seawall.core.ports import Collector, RecordStore, Score
 from seawall.core.signals import (
     COLLECTOR_UP,
+    DIGESTS,
     MANIFEST_BUCKETS,
     MANIFEST_DURATION,
     PROBE_DURATION,
-    PROBE_SUCCESS,
-    REQUESTS,
     SIGNALS,
-    STORAGE_BYTES,
-    STORAGE_USED_RATIO,
     Batch,
     Event,
-    Sample,
 )
 from seawall.core.slos import SloStatus, Status
+from seawall.mirror import Mirror
 from seawall.stores.event_columns import duration_seconds, is_client_manifest
 
 PROBE_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -36,27 +33,24 @@ Point = tuple[float, float, Score]
 
 class Telemetry:
     """The port Observer. `points` holds the newest (time, observed, score) of each (registry, signal);
-    `collectors` tells of each (registry, collector) whether it works and, if not, why."""
+    `collectors` tells of each (registry, collector) whether it works and, if not, why; `queues` asks each
+    queue how much waits in it."""
 
     def __init__(self, records: RecordStore) -> None:
         self.registry = CollectorRegistry()
         self.listeners: list[Listener] = []
         self.points: dict[tuple[str, str], deque[Point]] = {}
+        self.shadows: dict[tuple[str, str], Score] = {}
+        self.forecasts: dict[tuple[str, str], Forecast] = {}
         self.collectors: dict[tuple[str, str], tuple[bool, str]] = {}
+        self.queues: dict[str, Callable[[], int]] = {}
         self._records = records
-        self._mirrored: dict[tuple[str, str, str], float] = {}
-        self._sources: dict[str, Collector] = {}
         self._define_registry_metrics()
         self._define_own_metrics()
-        self.registry.register(_Mirror(self._mirrored, self._sources))
+        self._mirror = Mirror((PROBE_DURATION, MANIFEST_DURATION, COLLECTOR_UP, DIGESTS), self.queues)
+        self.registry.register(self._mirror)
 
     def _define_registry_metrics(self) -> None:
-        def of(name: str) -> Gauge:
-            return Gauge(name, SIGNALS[name].help, SIGNALS[name].labels, registry=self.registry)
-
-        self._gauges = {
-            name: of(name) for name in (PROBE_SUCCESS, STORAGE_BYTES, STORAGE_USED_RATIO, COLLECTOR_UP)
-        }
         self._probe = self._histogram(PROBE_DURATION, PROBE_BUCKETS)
         self._manifest = self._histogram(MANIFEST_DURATION, MANIFEST_BUCKETS)
         self._slo_value = self._gauge("seawall_slo_value", "A row's value over its window", "registry slo")
@@ -65,6 +59,11 @@ class Telemetry:
             "seawall_error_budget_remaining_ratio", "Budget left; negative when overspent", "registry slo"
         )
         self._score = self._gauge("seawall_anomaly_score", "Anomaly score, 0 to 1", "registry signal")
+        self._forecast = self._gauge(
+            "seawall_forecast_breach_probability",
+            "Chance of a breach within the row's horizon",
+            "registry slo",
+        )
 
     def _define_own_metrics(self) -> None:
         self._incidents = self._gauge("seawall_incidents", "Incidents by state", "state severity")
@@ -80,6 +79,7 @@ class Telemetry:
         self._turns = Histogram(
             "seawall_cycle_duration_seconds", "One turn of one registry", registry=self.registry
         )
+        self._up = self._gauge(COLLECTOR_UP, SIGNALS[COLLECTOR_UP].help, "registry collector")
         self._collecting = self._gauge(
             "seawall_collector_duration_seconds", "Duration of the last collection", "registry collector"
         )
@@ -96,32 +96,24 @@ class Telemetry:
     def kept(self, collector: Collector, batch: Batch, new_events: int, seconds: float) -> None:
         """See the port."""
         self._collected(collector, True, "; ".join(batch.notes), seconds)
+        self._mirror.keep(collector, batch.samples)
         for sample in batch.samples:
-            self._sample(sample)
+            if sample.signal == PROBE_DURATION:
+                pairs = dict(sample.labels)
+                self._probe.labels(sample.registry, pairs["site"], pairs["phase"]).observe(sample.value)
         if new_events:
             self.observe_events(batch.events)
 
     def missed(self, collector: Collector, reason: str, seconds: float) -> None:
         """See the port."""
         self._collected(collector, False, reason, seconds)
+        self._mirror.keep(collector, ())
 
     def _collected(self, collector: Collector, up: bool, note: str, seconds: float) -> None:
         key = (collector.registry, collector.name)
-        self._sources.setdefault(" ".join(key), collector)
         self.collectors[key] = (up, note)
-        self._gauges[COLLECTOR_UP].labels(*key).set(up)
+        self._up.labels(*key).set(up)
         self._collecting.labels(*key).set(seconds)
-
-    def _sample(self, sample: Sample) -> None:
-        pairs = dict(sample.labels)
-        if sample.signal == PROBE_DURATION:
-            self._probe.labels(sample.registry, pairs["site"], pairs["phase"]).observe(sample.value)
-        elif sample.signal == REQUESTS:
-            self._mirrored[sample.registry, pairs["handler"], pairs["code"]] = sample.value
-        elif sample.signal in self._gauges:
-            names = SIGNALS[sample.signal].labels[1:]
-            values = [pairs[name] for name in names]
-            self._gauges[sample.signal].labels(sample.registry, *values).set(sample.value)
 
     def observe_events(self, events: Sequence[Event]) -> None:
         """Real clients' manifest requests become the latency histogram."""
@@ -149,6 +141,18 @@ class Telemetry:
             points = self.points.setdefault((registry, name), deque(maxlen=REMEMBERED))
             points.append((at, observed[name], score))
 
+    def foreseen(self, registry: str, sight: Sight) -> None:
+        """See the port."""
+        for name in sight.scores:
+            self.shadows.pop((registry, name), None)
+        self.shadows |= {(registry, name): score for name, score in sight.shadows.items()}
+        for forecast in sight.forecasts:
+            self.forecasts[registry, forecast.slo] = forecast
+            self._forecast.labels(registry, forecast.slo).set(forecast.probability)
+        for anomaly in sight.anomalies:
+            state = "open" if anomaly.until is None else "over"
+            self.say("anomaly", {"registry": registry, "signal": anomaly.signal, "state": state})
+
     def incident(self, incident: Incident) -> None:
         """See the port."""
         self.say("incident", {"id": incident.id, "state": incident.state})
@@ -173,26 +177,3 @@ class Telemetry:
             for severity in Severity:
                 number = sum(1 for i in found if i.state is state and i.severity is severity)
                 self._incidents.labels(state, severity).set(number)
-
-
-class _Mirror:
-    """Counters that somebody else counts: a registry's requests, a follower's log lines."""
-
-    def __init__(
-        self, requests: Mapping[tuple[str, str, str], float], sources: Mapping[str, Collector]
-    ) -> None:
-        self._requests, self._sources = requests, sources
-
-    def collect(self) -> Iterator[Metric]:
-        """Read at scrape."""
-        requests = CounterMetricFamily(REQUESTS, SIGNALS[REQUESTS].help, labels=SIGNALS[REQUESTS].labels)
-        for key, value in list(self._requests.items()):
-            requests.add_metric(list(key), value)
-        yield requests
-        lines = CounterMetricFamily(
-            "seawall_log_lines", "Log lines by what became of them", labels=("registry", "source", "result")
-        )
-        for collector in list(self._sources.values()):
-            for result, count in getattr(collector, "lines", {}).items():
-                lines.add_metric([collector.registry, collector.name, result], count)
-        yield lines

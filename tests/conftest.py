@@ -1,12 +1,14 @@
 """Fixtures that start real servers and stop them by pid."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.registries import Registry
+from tests.scripted import Proxy, proxying
 from tests.serving import Up
 
 
@@ -37,8 +39,23 @@ def secret_file(tmp_path: Path) -> Callable[[str, str], Path]:
     return write
 
 
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[Registry]:
+    """A real docker-registry."""
+    running = Registry(tmp_path).start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+async def proxy() -> AsyncIterator[Proxy]:
+    """A forward proxy."""
+    async with proxying() as made:
+        yield made
+
+
 def pytest_report_header() -> list[str]:
     """What this machine has for the tests that need a real server."""
-    programs = ("podman", "docker-registry", "chromium", "prometheus-alertmanager")
+    programs = ("podman", "docker-registry", "chromium", "prometheus-alertmanager", "prometheus-node-exporter")
     missing = [program for program in programs if shutil.which(program) is None]
     return [f"real servers missing, their tests are skipped: {', '.join(missing)}"] if missing else []

@@ -89,6 +89,9 @@ class FakeObserver:
     def scored(self, registry: str, scores: Any, observed: Any, at: float) -> None:
         self.heard.append(("scored", dict(scores)))
 
+    def foreseen(self, registry: str, sight: Any) -> None:
+        self.heard.append(("foreseen", sight))
+
     def incident(self, incident: Any) -> None:
         self.heard.append(("incident", incident.state))
 

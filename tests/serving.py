@@ -57,11 +57,13 @@ class Up:
         self.log = folder / "seawall.log"
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> "Up":
+    def start(self, stdin: int = subprocess.DEVNULL) -> "Up":
         command = [sys.executable, "-m", "seawall", "up", "--config", str(self.config)]
         command += ["--port", str(self.port), "--state", str(self.state)]
         with self.log.open("ab") as out:
-            self.process = subprocess.Popen(command, stdout=out, stderr=out, start_new_session=True)
+            self.process = subprocess.Popen(
+                command, stdin=stdin, stdout=out, stderr=out, start_new_session=True
+            )
         until(self._healthy, T_START, f"a healthy Seawall (log: {self.log.read_text()[-2000:]})")
         return self
 

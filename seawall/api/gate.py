@@ -76,8 +76,11 @@ class Gate:
 
     def _webhook_refusal(self, name: str, headers: Headers) -> Response | None:
         expected = self._service.webhook_tokens.get(name)
-        scheme, _, token = headers.get("authorization", "").partition(" ")
-        given = token.strip() if scheme.lower() == "bearer" else ""
+        header = headers.get("authorization", "")
+        scheme, _, token = header.partition(" ")
+        # Harbor sends the text of its field "Auth Header" as it is, without a scheme.
+        bare = header if name == "harbor" else ""
+        given = token.strip() if scheme.lower() == "bearer" else bare.strip()
         # Compared even when none is configured, so that the answer's time tells nothing.
         right = hmac.compare_digest(given.encode(), (expected or "\0").encode())
         if expected and right:

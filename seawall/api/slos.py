@@ -1,13 +1,13 @@
-"""GET /api/v1/slos and /api/v1/anomalies."""
+"""GET /api/v1/slos, /signals, /anomalies and /forecasts."""
 
 from typing import Any
 
 from fastapi import APIRouter
 
 from seawall import shapes
-from seawall.api.deps import ServiceDep, Viewer
+from seawall.api.deps import Limit, ServiceDep, Viewer
 from seawall.core.errors import InputError
-from seawall.core.times import parse_time, rfc3339
+from seawall.core.times import parse_time
 
 router = APIRouter(prefix="/api/v1", tags=["slos"])
 
@@ -24,25 +24,44 @@ def slos(
     return shapes.page([shapes.slo(status) for status in service.statuses(registry, moment)])
 
 
-@router.get("/anomalies")
-def anomalies(service: ServiceDep, who: Viewer, registry: str | None = None) -> dict[str, Any]:
-    """The detector's newest word on each signal. It is in shadow: shown, but it alerts nobody."""
-    items = []
+@router.get("/signals")
+def signals(service: ServiceDep, who: Viewer, registry: str | None = None) -> dict[str, Any]:
+    """The models' newest word on each signal: who serves it, what is said in shadow, the gate's verdict."""
+    verdicts, items = service.watch.verdicts(), []
     for (name, signal), points in sorted(service.telemetry.points.items()):
         if registry in (None, name) and points:
-            at, observed, score = points[-1]
-            items.append(
-                {
-                    "registry": name,
-                    "signal": signal,
-                    "at": rfc3339(at),
-                    "observed": observed,
-                    "expected": score.expected,
-                    "lower": score.lower,
-                    "upper": score.upper,
-                    "score": score.score,
-                    "silent": score.silent,
-                    "shadow": True,
-                }
-            )
+            shadow = service.telemetry.shadows.get((name, signal))
+            verdict = verdicts.get(f"{name} {signal}")
+            items.append(shapes.signal(name, signal, points[-1], shadow, verdict))
     return shapes.page(items)
+
+
+@router.get("/anomalies")
+def anomalies(
+    service: ServiceDep,
+    who: Viewer,
+    registry: str | None = None,
+    limit: Limit = 50,
+    cursor: str | None = None,
+) -> dict[str, Any]:
+    """Unusual episodes, each explained: those that last, then the past ones, the newest first."""
+    found = [it for it in service.watch.anomalies() if registry in (None, it.registry)]
+    start = _offset(cursor)
+    following = str(start + limit) if start + limit < len(found) else None
+    return shapes.page([shapes.anomaly(it) for it in found[start : start + limit]], following)
+
+
+@router.get("/forecasts")
+def forecasts(service: ServiceDep, who: Viewer, registry: str | None = None) -> dict[str, Any]:
+    """How likely each row is breached within its horizon, as of the last turn."""
+    found = sorted(service.telemetry.forecasts.items())
+    return shapes.page([shapes.forecast(it) for (name, _), it in found if registry in (None, name)])
+
+
+def _offset(cursor: str | None) -> int:
+    """Where a page of what is held in memory goes on."""
+    if cursor is None:
+        return 0
+    if not cursor.isdigit():
+        raise InputError("cursor", f"{cursor!r} is none of ours", "give the `next` of the page before")
+    return int(cursor)

@@ -9,9 +9,11 @@ from typing import Any
 from fastapi import APIRouter
 
 from alerts import alertmanager
+from collectors.harbor_webhooks import parse_harbor
 from collectors.notifications import parse_distribution
 from seawall.api.deps import Body, ServiceDep
 from seawall.core.errors import InputError, Overloaded
+from seawall.service import Service
 
 router = APIRouter(prefix="/api/v1/webhooks", tags=["webhooks"])
 _CONCURRENT = asyncio.Semaphore(16)
@@ -36,12 +38,27 @@ async def from_alertmanager(body: Body, service: ServiceDep) -> dict[str, Any]:
 @router.post("/distribution", status_code=202)
 async def from_distribution(body: Body, service: ServiceDep, registry: str | None = None) -> dict[str, Any]:
     """Notifications of a Distribution registry; `registry` names it where several are watched."""
+    name = _watched(service, registry)
+    events = parse_distribution(body, name)
+    await service.intake.keep(events)
+    return {"events": len(events)}
+
+
+@router.post("/harbor", status_code=202)
+async def from_harbor(body: Body, service: ServiceDep, registry: str | None = None) -> dict[str, Any]:
+    """Webhooks of Harbor, format Default or CloudEvents; `registry` names it where several are watched."""
+    name = _watched(service, registry)
+    events = parse_harbor(body, name)
+    await service.intake.keep(events)
+    return {"events": len(events)}
+
+
+def _watched(service: Service, registry: str | None) -> str:
+    """The registry that a sender means; InputError if it is none of ours."""
     names = service.registries
     name = registry or (names[0] if len(names) == 1 else "")
     if name not in names:
         raise InputError(
             "registry", f"{name!r} is not watched", f"add ?registry= to the endpoint's url, one of {names}"
         )
-    events = parse_distribution(body, name)
-    await service.intake.keep(events)
-    return {"events": len(events)}
+    return name

@@ -1,6 +1,5 @@
-"""Serve and look: up, check, probe, slo, demo."""
+"""Serve and look: up, check, slo, demo."""
 
-import asyncio
 import os
 from typing import Annotated
 
@@ -46,40 +45,6 @@ def check(config: ConfigFlag = None, as_json: JsonFlag = False) -> None:
             )
         paint.console().print(made)
     raise typer.Exit(code)
-
-
-@app.command()
-def probe(
-    image: Annotated[str, typer.Argument(help="registry.example.com:5000/team/app:1.0")],
-    config: ConfigFlag = None,
-    plain_http: Annotated[bool, typer.Option(help="Plain HTTP elsewhere than on loopback.")] = False,
-    timeout: Annotated[float, typer.Option(help="Seconds for the whole pull.", min=0.1, max=600)] = 30.0,
-    as_json: JsonFlag = False,
-) -> None:
-    """Pull an image once, verify every byte, and show where the time went."""
-    from seawall import paint
-    from seawall.probing import pull_once
-
-    pull, url = asyncio.run(pull_once(image, config, plain_http, timeout))
-    good = pull.ok and not pull.note
-    if as_json:
-        phases = [
-            {"name": p.name, "start": p.start, "seconds": p.seconds, "bytes": p.bytes, "error": p.error}
-            for p in pull.phases
-        ]
-        say({"image": image, "ok": good, "seconds": pull.seconds, "bytes": pull.bytes,
-              "phase": pull.phase, "reason": pull.reason or pull.note, "phases": phases})  # fmt: skip
-    else:
-        paint.console().print(paint.waterfall(pull.phases, pull.seconds))
-        verdict = (
-            "pulled and verified"
-            if good
-            else f"failed at {pull.phase}: {pull.reason}"
-            if not pull.ok
-            else pull.note
-        )
-        typer.echo(f"{url}: {verdict}: {pull.bytes} bytes in {pull.seconds * 1000:.0f} ms")
-    raise typer.Exit(0 if good else 1)
 
 
 @app.command()

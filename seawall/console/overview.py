@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from seawall.console.charts import Point, Round
 from seawall.core.actions import Action, ActionState
+from seawall.core.foresight import Verdict
 from seawall.core.incidents import Incident, IncidentState
 from seawall.core.slos import SloRow, SloStatus, SloType, Status
 from seawall.service import Service
@@ -18,7 +19,8 @@ PROBE_SERIES = "seawall_probe_duration_seconds{"
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A row of the matrix as shown. `series` names what `points` are; `rounds` are probe rounds."""
+    """A row of the matrix as shown. `series` names what `points` are, `gate` is the verdict on the LSTM for
+    it; `rounds` are probe rounds."""
 
     status: SloStatus
     row: SloRow
@@ -26,6 +28,7 @@ class Line:
     points: tuple[Point, ...]
     rounds: tuple[Round, ...]
     span: tuple[float, float]
+    gate: Verdict | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +112,8 @@ def _line(service: Service, status: SloStatus, span: tuple[float, float]) -> Lin
     known = tuple(service.telemetry.points.get((status.registry, series), ()))
     points = tuple(point for point in known if point[0] >= span[0])
     rounds = probe_rounds(service, status.registry, row.signal, span) if probed else ()
-    return Line(status, row, series, points, rounds, span)
+    gate = service.watch.verdicts().get(f"{status.registry} {series}")
+    return Line(status, row, series, points, rounds, span, gate)
 
 
 def _probe_series(service: Service, registry: str) -> str:

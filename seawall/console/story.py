@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from seawall.console.charts import Point, Round
 from seawall.console.overview import PROBE_SERIES, probe_rounds
 from seawall.core.actions import OPEN_STATES, Action, ActionState
+from seawall.core.foresight import Anomaly
 from seawall.core.incidents import Incident
 from seawall.core.ports import Score
 from seawall.core.signals import labels
@@ -66,6 +67,18 @@ def kept_points(service: Service, registry: str, series: str, span: tuple[float,
 
 def _score(expected: float, lower: float, upper: float) -> Score:
     return Score(expected, lower, upper, 0.0, "" if upper > lower else "nothing was expected")
+
+
+def anomalies(service: Service, incident: Incident) -> list[Anomaly]:
+    """What was unusual about the incident's registry from a quarter of an hour before it until its end, the
+    earliest first."""
+    start, end = incident.opened_at - BEFORE, incident.resolved_at or service.clock.now()
+    found = [
+        it
+        for it in service.watch.anomalies()
+        if it.registry == incident.registry and it.since <= end and (it.until or end) >= start
+    ]
+    return sorted(found, key=lambda it: it.since)
 
 
 @dataclass(frozen=True, slots=True)

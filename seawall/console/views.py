@@ -55,6 +55,7 @@ def incident_page(
             actions=actions,
             titles=_titles(service, actions),
             picture=story.picture(service, incident),
+            anomalies=story.anomalies(service, incident),
             text=text,
         ),
         status,

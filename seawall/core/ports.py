@@ -302,13 +302,14 @@ class Runner(Protocol):
 @dataclass(frozen=True, slots=True)
 class Score:
     """A detector's word on one sample: what it expected (median and band, in the signal's unit), the
-    anomaly score in 0..1, and why it is silent ("" when it is not)."""
+    anomaly score in 0..1, why it is silent ("" when it is not), and the name of the model that spoke."""
 
     expected: float
     lower: float
     upper: float
     score: float
     silent: str
+    model: str = ""
 
 
 class Detector(Protocol):

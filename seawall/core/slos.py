@@ -48,7 +48,9 @@ class Objective:
 class SloRow:
     """One row. `window` is seconds (rolling), or None for the calendar month (UTC).
 
-    `indicator` is the span in seconds of the fresh samples that tell whether it hurts now.
+    `indicator` is the span in seconds of the fresh samples that tell whether it hurts now. The row is at
+    risk when a breach within `horizon` seconds has been forecast with probability `at_risk` for a while;
+    that opens an incident of severity `at_risk_opens`, or none where it is "".
     """
 
     name: str
@@ -62,6 +64,9 @@ class SloRow:
     indicator: float
     quantile: float = 0.99
     minimum_samples: int = 1000
+    horizon: float = 3600.0
+    at_risk: float = 0.5
+    at_risk_opens: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +74,8 @@ class SloStatus:
     """A row judged for one registry at one moment.
 
     `status` judges the window; `indicator_ok` judges fresh samples (None = not known);
-    `since` is the moment (Unix seconds) from which the indicator has been bad, `now_reason` says why.
+    `since` is the moment (Unix seconds) from which the indicator has been bad, `now_reason` says why;
+    `risk_since` is from when a breach has been forecast, `risk_reason` in words.
     """
 
     name: str
@@ -88,6 +94,8 @@ class SloStatus:
     at: float
     since: float | None = None
     now_reason: str = ""
+    risk_since: float | None = None
+    risk_reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from seawall.core.actions import Action, ActionState
+from seawall.core.foresight import Sight
 from seawall.core.incidents import Finding, Impact, Incident
 from seawall.core.ports import Collector, Score
 from seawall.core.signals import Batch
@@ -93,7 +94,11 @@ class Observer(Protocol):
     def scored(
         self, registry: str, scores: Mapping[str, Score], observed: Mapping[str, float], at: float
     ) -> None:
-        """A detector spoke, by signal, of what was observed at `at`."""
+        """The models spoke, by signal, of what was observed at `at`."""
+        ...
+
+    def foreseen(self, registry: str, sight: Sight) -> None:
+        """The rest of what they saw: words in shadow, forecasts, anomalies that began, changed or ended."""
         ...
 
     def incident(self, incident: Incident) -> None:

@@ -86,6 +86,7 @@ class SqlRecords(SqlIdentities):
     def _join(self, db: sa.Connection, incident: Incident, finding: Finding, actor: str) -> Incident:
         joined = replace(
             incident,
+            severity=min(incident.severity, finding.severity),  # page comes before ticket
             causes=(*incident.causes, finding.reason),
             findings=(*incident.findings, f"{finding.source}:{finding.fingerprint}"),
             timeline=(

@@ -18,6 +18,7 @@ from alerts.correlate import Correlation
 from alerts.evaluate import Evaluator
 from alerts.slos import load_rows, load_windows
 from models.lstm import Lstm
+from models.watch import Watch
 from remediation.catalogue import SHIPPED, Catalogue
 from remediation.lifecycle import Lifecycle, Workshop
 from remediation.policy import Policy
@@ -133,8 +134,9 @@ def build(folder: Path, clock: FakeClock, runner: FakeRunner, tide: Tide) -> Ser
     catalogue, broken = Catalogue.load([SHIPPED])
     shop = Workshop(records, runner, catalogue, Policy(), clock, {HARBOUR: CONTAINER}, folder / "runs")
     repair = Lifecycle(shop, telemetry.action)
+    watch = Watch(rows, Lstm())
     parts = Parts(
-        clock, [tide], samples, events, records, judge, Correlation(rows), repair, telemetry, Lstm()
+        clock, [tide], samples, events, records, judge, Correlation(rows), repair, telemetry, watch
     )  # fmt: skip
     config = Config.model_validate({"registries": [{"name": HARBOUR, "url": "http://127.0.0.1:5000"}]})
     return Service(
@@ -145,6 +147,7 @@ def build(folder: Path, clock: FakeClock, runner: FakeRunner, tide: Tide) -> Ser
         records=records,
         judge=judge,
         cycle=Cycle(parts),
+        watch=watch,
         repair=repair,
         telemetry=telemetry,
         intake=Intake(events, telemetry),

@@ -135,7 +135,7 @@ def test_the_overview_tells_values_and_never_calls_the_unknown_well(seawall):
     assert re.search(r"<strong>\d+ ms</strong>\s*<small>at most 500 ms, over 1h</small>", page.text)
     assert "<strong>0 min</strong>" in page.text and "at most 5 min a month" in page.text
     assert "22 %" in page.text and "no trust configured" in page.text
-    assert "LSTM, in shadow" in page.text
+    assert "seasonal baseline; LSTM in shadow" in page.text
     assert len(page.content) < 60_000
 
 

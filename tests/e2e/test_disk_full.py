@@ -5,6 +5,8 @@ import subprocess
 
 import pytest
 
+from tests.e2e.test_following import config as following
+from tests.e2e.test_following import count, grow, metric, read_up
 from tests.e2e.test_up import TOKEN, alert, deliver
 from tests.serving import Up, until
 
@@ -64,3 +66,29 @@ def test_a_full_disk_refuses_and_a_freed_one_goes_on(tmp_path, small_disk, secre
         assert {it["registry"] for it in service.get("/incidents?limit=200")["items"]} >= kept | {"after"}
     finally:
         service.stop()
+
+
+def test_a_log_is_kept_once_although_the_disk_was_full_in_its_middle(tmp_path, small_disk):
+    path = tmp_path / "registry.log"
+    path.touch()
+    service = Up(tmp_path, following(str(path))).start()
+    try:
+        for part in range(2):
+            if part:
+                fill(small_disk / "ballast")
+            grow(path, 8000, part)
+            if part:
+                until(lambda: 0.0 in dict(up_of_logs(service)).values(), 60, "the log's collector down")
+                assert service._healthy()
+                (small_disk / "ballast").unlink()
+            until(lambda: read_up(service), 60, "the end of the log")
+        service.kill()
+        service.start()
+        assert count(service) == (16_000, 16_000, 8_000)
+    finally:
+        service.stop()
+
+
+def up_of_logs(service):
+    """(labels, 0 or 1) of the collectors of logs."""
+    return [(pairs, up) for pairs, up in metric(service, "seawall_collector_up") if "logs:" in pairs]

@@ -127,6 +127,20 @@ async def test_several_rotations_between_two_rounds_lose_nothing(path):
     assert reader.read() == ["1", "2", "3", "4", "5"]
 
 
+async def test_several_rotations_are_read_although_the_newest_file_is_still_empty(path):
+    reader = Reader(path)
+    write(path, "1")
+    await reader.round()
+    for number in range(2, 4):
+        path.rename(path.with_name(f"registry.log-2024010{number}"))
+        write(path, str(number))
+    path.rename(path.with_name("registry.log-20240104"))
+    path.touch()
+    reader.start()
+    await reader.round()
+    assert reader.read() == ["1", "2", "3"] and reader.log.backlog == 0
+
+
 @pytest.mark.parametrize("restarted", [False, True])
 async def test_copytruncate_reads_the_rest_from_the_copy(path, restarted):
     reader = Reader(path)
@@ -189,6 +203,20 @@ async def test_a_backlog_is_read_in_rounds(path):
             break
         await reader.round()
     assert reader.read() == messages and reader.log.backlog == 0
+
+
+async def test_the_backlog_counts_every_file_that_was_begun_since(path):
+    reader = Reader(path, max_round=60)
+    write(path, "1")
+    await reader.round()
+    sizes = 0
+    for number in range(2, 4):
+        write(path, str(number), str(number))
+        sizes += 2 * len(line("2"))
+        path.rename(path.with_name(f"registry.log-2024010{number}"))
+    write(path, "4")
+    await reader.round()
+    assert reader.log.backlog == sizes + len(line("4")) - len(line("2"))
 
 
 async def test_a_missing_file_says_what_to_do_and_is_found_later(path):

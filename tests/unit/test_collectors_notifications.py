@@ -15,6 +15,9 @@ FOLDER = Path(__file__).parent.parent / "golden"
 GOLDEN = FOLDER / "reconstructed/distribution-notification.json"
 CAPTURED = FOLDER / "captured/distribution-2.8.2-notification.json"
 
+ENVELOPES = json.loads((FOLDER / "captured/distribution-2.8.2-notifications.json").read_text())
+EVENTS = [event for body in ENVELOPES for event in parse_distribution(json.dumps(body).encode(), "reg")]
+
 
 def envelope(**target) -> bytes:
     document = json.loads(GOLDEN.read_bytes())
@@ -52,6 +55,23 @@ def test_a_captured_notification_is_a_pull_of_the_index_by_its_tag():
     assert (fields["event.action"], fields["registry.operation"]) == ("pull", "manifest")
     assert (fields["registry.repository"], fields["registry.reference"]) == ("team/app", "1.0")
     assert fields["registry.digest"].startswith("sha256:2492") and fields["registry.size"] == 332
+
+
+def test_every_action_that_a_real_registry_told_is_understood():
+    told = [(event.fields["event.action"], event.fields.get("registry.operation"),
+             event.fields["http.request.method"]) for event in EVENTS]  # fmt: skip
+    assert told == [
+        *[("push", "blob", "PUT")] * 3,
+        *[("push", "manifest", "PUT")] * 2,
+        ("pull", "manifest", "GET"),
+        ("pull", "manifest", "HEAD"),
+        ("pull", "blob", "GET"),
+        ("mount", "blob", "POST"),
+        ("delete", None, "DELETE"),
+        ("delete", "manifest", "DELETE"),
+        ("delete", None, "DELETE"),
+    ]
+    assert len({event.id for event in EVENTS}) == len(EVENTS)
 
 
 def test_a_redelivery_has_the_same_id_and_another_registry_another():

@@ -11,10 +11,12 @@ from alerts.correlate import Correlation
 from alerts.evaluate import Evaluator
 from alerts.slos import load_rows, load_windows
 from seawall.core.actions import ActionState as S
-from seawall.core.errors import StoreUnavailable
+from seawall.core.errors import InputError, StoreUnavailable
+from seawall.core.foresight import Forecast, Sight
 from seawall.core.incidents import Finding, IncidentState
 from seawall.core.ports import Score
 from seawall.core.signals import Batch, Event, Sample, labels
+from seawall.core.slos import Status
 from seawall.cycle import Cycle, Parts
 from seawall.stores.memory import MemoryEvents, MemorySamples
 from tests.fakes import FakeObserver
@@ -271,24 +273,28 @@ async def test_a_store_that_refuses_keeps_the_position(world):
 # the detector --------------------------------------------------------------------------------
 
 
-class FakeDetector:
-    """Says what it was asked."""
+class FakeWatcher:
+    """Says one word, and forecasts what the test wants."""
 
-    name = "fake"
+    def __init__(self, forecast=None):
+        self.forecast, self.heard = forecast, []
 
-    def update(self, at, values):
-        return {name: Score(1.0, 0.5, 1.5, 0.99, "") for name in values}
+    def look(self, registry, at, values, statuses):
+        self.heard.append((registry, at, dict(values)))
+        scores = {name: Score(1.0, 0.5, 1.5, 0.99, "", "seasonal") for name in values}
+        found = [replace(self.forecast, at=at)] if self.forecast else []
+        return Sight(scores, {}, found)
 
-    def state(self):
-        return b""
+    def anomalies(self):
+        return []
 
-    def restore(self, state):
-        pass
+    def verdicts(self):
+        return {}
 
 
 def test_scores_are_kept_and_shown_but_open_nothing(tmp_path):
     world = World(tmp_path)
-    world.cycle._p = replace(world.cycle._p, detector=FakeDetector())
+    world.cycle._p = replace(world.cycle._p, watcher=FakeWatcher())
     slow_requests(world, seconds=0.2)
     world.rounds("+++")
     assert world.incidents == []
@@ -296,3 +302,92 @@ def test_scores_are_kept_and_shown_but_open_nothing(tmp_path):
     assert "slo:pull_latency" in heard[-1]
     kept = world.samples.latest("main", "seawall_anomaly_score", 0, world.clock.now())
     assert {dict(s.labels)["signal"] for s in kept} == {"slo:pull_latency"}
+
+
+# the forecast of the promise -------------------------------------------------------------------
+
+
+def disk(world, ratio):
+    """One storage sample and the turn after it."""
+    world.clock.move(INTERVAL)
+    pairs = labels(volume="/srv")
+    world.samples.append([Sample("main", "seawall_storage_used_ratio", world.clock.now(), ratio, pairs)])
+    world.cycle.turn(["main"])
+
+
+@pytest.fixture
+def filling(tmp_path):
+    """A world whose disk is forecast to fill up."""
+    world = World(tmp_path)
+    since = world.clock.now()
+    forecast = Forecast("storage_capacity", "main", since, 86400.0, 0.8, "past changes", "80 % within 1d")
+    world.watcher = FakeWatcher(forecast)
+    world.cycle._p = replace(world.cycle._p, watcher=world.watcher)
+    return world
+
+
+def storage(world):
+    return next(it for it in world.cycle.statuses["main"] if it.name == "storage_capacity")
+
+
+def test_a_likely_breach_shows_in_the_row_and_opens_nothing_until_it_is_a_risk(filling):
+    disk(filling, 0.6)
+    assert storage(filling).breach_probability == 0.8
+    assert storage(filling).status is Status.OK
+    assert filling.incidents == []
+
+
+def at_risk(world, since):
+    world.watcher.forecast = replace(world.watcher.forecast, at_risk=since is not None, since=since)
+
+
+def test_a_row_at_risk_opens_one_ticket_that_lasts_as_long_as_the_risk(filling):
+    at_risk(filling, filling.clock.now())
+    for _ in range(8):
+        disk(filling, 0.6)
+    assert storage(filling).status is Status.AT_RISK
+    incident = filling.incidents[0]
+    assert [it.severity for it in filling.incidents] == ["ticket"]
+    assert incident.state is IncidentState.OPEN and incident.actions == ()
+    assert "a breach is forecast: 80 % within 1d" in incident.explanation
+    at_risk(filling, None)
+    for _ in range(4):
+        disk(filling, 0.6)
+    assert [it.state for it in filling.incidents] == [IncidentState.RESOLVED]
+
+
+def test_a_risk_that_comes_true_pages_in_the_same_incident(filling):
+    at_risk(filling, filling.clock.now())
+    disk(filling, 0.6)
+    disk(filling, 0.9)
+    assert [(it.severity, it.state) for it in filling.incidents] == [("page", IncidentState.OPEN)]
+
+
+def test_a_risk_that_somebody_closed_stays_closed(filling):
+    at_risk(filling, filling.clock.now())
+    disk(filling, 0.6)
+    incident = filling.incidents[0]
+    closed = replace(incident, state=IncidentState.RESOLVED, resolved_at=filling.clock.now())
+    filling.records.save_incident(closed, "ada", "incident.resolved", {}, filling.clock.now())
+    disk(filling, 0.6)
+    assert [it.state for it in filling.incidents] == [IncidentState.RESOLVED]
+
+
+def test_a_row_that_does_not_say_so_opens_no_incident(filling):
+    at_risk(filling, filling.clock.now())
+    filling.watcher.forecast = replace(filling.watcher.forecast, slo="pull_latency")
+    slow_requests(filling, seconds=0.2)
+    disk(filling, 0.6)
+    found = {it.name: it.status for it in filling.cycle.statuses["main"]}
+    assert found["pull_latency"] is Status.AT_RISK
+    assert filling.incidents == []
+
+
+def test_models_that_fail_stop_nothing_else(world):
+    class Failing(FakeWatcher):
+        def look(self, registry, at, values, statuses):
+            raise InputError("detector lstm", "too many series", "watch fewer")
+
+    world.cycle._p = replace(world.cycle._p, watcher=Failing())
+    world.rounds("+++--")
+    assert len(world.incidents) == 1

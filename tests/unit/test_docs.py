@@ -1,6 +1,7 @@
 """The pages keep up with the code, both ways: what exists is documented, what is documented exists."""
 
 import inspect
+import json
 import re
 import shlex
 import tomllib
@@ -20,7 +21,10 @@ from pydantic import BaseModel
 
 from alerts import slos
 from collectors.formats import parse_line
+from collectors.harbor_audit import parse_entry
+from collectors.harbor_webhooks import parse_harbor
 from collectors.notifications import parse_distribution
+from collectors.trivy import parse_report
 from remediation import policy
 from remediation.catalogue import SHIPPED, Catalogue, Playbook, load_playbook
 from seawall import config, shapes
@@ -28,9 +32,10 @@ from seawall.api.gate import OPEN, WEBHOOKS
 from seawall.app import CHOICES, build_app, build_service
 from seawall.cli import app as cli
 from seawall.core.actions import Action, ActionState, Approval, Preview, Risk, Run, Verification
+from seawall.core.foresight import Anomaly, Forecast, Part, Sight, Verdict
 from seawall.core.incidents import Incident, IncidentState, Severity
 from seawall.core.ports import Score
-from seawall.core.signals import SIGNALS, Batch, Event, Sample, labels
+from seawall.core.signals import PROBE_DURATION, SIGNALS, Batch, Event, Sample, labels
 from seawall.core.slos import SloStatus, Status
 from seawall.core.times import parse_duration
 from seawall.statefolder import StateFolder
@@ -329,6 +334,14 @@ APPROVED = Action(
 )  # fmt: skip
 
 
+SCORE = Score(1.0, 0.5, 1.5, 0.1, "", "seasonal")
+LOSSES = {"lstm": 1.0, "seasonal": 2.0, "running_mean": 3.0}
+BOUNDS = {"seasonal": -0.5, "running_mean": -1.0}
+VERDICT = Verdict("main x", T, "lstm-1", True, "", 1000, T, LOSSES, BOUNDS, 0, 1)
+ANOMALY = Anomaly("main", "x", "seasonal", T, T, None, 3.0, 1.0, 0.5, 1.5, 0.9, parts=(Part("y", 0.8),))
+FORECAST = Forecast("availability", "main", T, 3600.0, 0.1, "budget", "")
+
+
 def paths(value: Any, prefix: str = "") -> Iterator[str]:
     """Dotted paths of a JSON value's leaves."""
     if isinstance(value, list) and value and isinstance(value[0], dict):
@@ -346,6 +359,9 @@ def paths(value: Any, prefix: str = "") -> Iterator[str]:
         ("A row of the matrix", shapes.slo(SLO)),
         ("An incident", shapes.incident(INCIDENT)),
         ("An action", shapes.action(APPROVED)),
+        ("A signal", shapes.signal("main", "x", (T, 1.0, SCORE), SCORE, VERDICT)),
+        ("An anomaly", shapes.anomaly(ANOMALY)),
+        ("A forecast", shapes.forecast(FORECAST)),
     ],
 )
 def test_every_field_of_an_answer_is_documented(heading, shape):
@@ -360,6 +376,8 @@ class Followed:
 
     name, registry, interval, timeout = "logs", "main", 5.0, 5.0
     lines: Mapping[str, int] = {"distribution.access": 1}
+    broken = 1
+    site, digests = "local", Counter(verified=1)
 
     async def collect(self, now: float) -> Batch:
         return Batch()
@@ -380,12 +398,16 @@ def exposed() -> Iterator[tuple[str, str, set[str]]]:
     """(name, type, labels) of /metrics once everything has been observed."""
     records = SqlRecords("memory:")
     telemetry = Telemetry(records)
-    pairs = [dict.fromkeys(signal.labels[1:], "x") for signal in SIGNALS.values()]
-    samples = [Sample("main", n, T, 1.0, labels(**p)) for n, p in zip(SIGNALS, pairs, strict=True)]
+    telemetry.queues["webhooks"] = lambda: 1
+    series = [item for signal in SIGNALS.values() for item in signal.series().items()]
+    pairs = [{label: "+Inf" if label == "le" else "x" for label in names} for _, names in series]
+    samples = [Sample("main", n, T, 1.0, labels(**p)) for (n, _), p in zip(series, pairs, strict=True)]
+    samples.append(Sample("main", PROBE_DURATION, T, 1.0, labels(site="x", phase="x")))
     events = [Event("1", T, "main", MANIFEST_GET)]
     telemetry.kept(Followed(), Batch(samples, events), 1, 0.1)
     telemetry.judged([SLO], 0.1)
     telemetry.scored("main", {"x": Score(1.0, 0.5, 1.5, 0.1, "")}, {"x": 1.0}, T)
+    telemetry.foreseen("main", Sight({"x": SCORE}, {"x": SCORE}, [FORECAST], [ANOMALY]))
     telemetry.action(APPROVED)
     telemetry.action(
         replace(APPROVED, state=ActionState.VERIFYING, run=Run("1-run", T, outcome="successful"))
@@ -415,13 +437,25 @@ def test_every_row_of_the_matrix_is_documented():
     assert {name: [cell.strip("`") for cell in cells[:2]] for name, cells in told.items()} == real
 
 
+def golden_events(golden: Path) -> Iterator[Event]:
+    """What the JSON samples of notifications, webhooks, audit entries and reports become."""
+    for path in golden.rglob("*notification.json"):
+        yield from parse_distribution(path.read_bytes(), "main")
+    for form in json.loads((golden / "reconstructed/harbor-webhooks.json").read_text()).values():
+        for delivery in form:
+            yield from parse_harbor(json.dumps(delivery).encode(), "main")
+    for api, entries in json.loads((golden / "reconstructed/harbor-audit.json").read_text()).items():
+        yield from (event for entry in entries if (event := parse_entry(entry, "main", api)))
+    report = golden / "reconstructed/trivy-report.json"
+    yield parse_report(report.read_bytes(), report.name, T).event("main")
+
+
 def test_every_event_field_is_documented():
     golden = ROOT / "tests" / "golden"
     found = {"@timestamp", "event.id", "registry.name"}
     for path in [*golden.rglob("*.log"), *golden.rglob("*.jsonl")]:
         found |= {key for line in path.read_text().splitlines() for key in parse_line(line) or {}}
-    for path in golden.rglob("*.json"):
-        found |= {key for event in parse_distribution(path.read_bytes(), "main") for key in event.fields}
+    found |= {key for event in golden_events(golden) for key in event.fields}
     told = table("signals.md", "Event fields")
     assert not found - set(told), f"signals.md does not document {sorted(found - set(told))}"
     text = "".join(SOURCE.values())

@@ -214,6 +214,24 @@ def test_the_fullest_volume_decides(samples, judge, ratio, status):
     assert "/data" in row.reason
 
 
+def test_when_it_will_be_full_is_told_with_the_fullest_volume(samples, judge):
+    for volume, used, times in (("/data", 0.8, (90000.0, 7200.0)), ("/cache", 0.1, (60.0, 30.0))):
+        samples.append([Sample("main", "seawall_storage_used_ratio", NOON - 30, used, labels(volume=volume))])
+        for bound, seconds in zip(("likely", "early"), times, strict=True):
+            pairs = labels(volume=volume, bound=bound)
+            samples.append([Sample("main", "seawall_storage_full_seconds", NOON - 500, seconds, pairs)])
+    assert row_of(judge, "storage_capacity").reason == (
+        "/data is 80.0% used, full in about 1d1h (2h at the earliest)"
+    )
+
+
+def test_a_volume_whose_end_is_not_foreseen_says_nothing_of_it(samples, judge):
+    samples.append([Sample("main", "seawall_storage_used_ratio", NOON - 30, 0.8, labels(volume="/data"))])
+    pairs = labels(volume="/data", bound="likely")
+    samples.append([Sample("main", "seawall_storage_full_seconds", NOON - 700, 60.0, pairs)])
+    assert row_of(judge, "storage_capacity").reason == "/data is 80.0% used"
+
+
 def test_an_old_measure_of_the_disk_is_unknown(samples, judge):
     samples.append([Sample("main", "seawall_storage_used_ratio", NOON - 400, 0.2, labels(volume="/data"))])
     assert row_of(judge, "storage_capacity").status is Status.UNKNOWN
