@@ -2,10 +2,11 @@
 
 import sys
 
-from benchmarks import detector_speed, idle, lead_time, main_job, metrics_page, parse, probe, promise
+from benchmarks import detector_speed, follow, idle, lead_time, main_job, metrics_page, parse, probe, promise
 
 ALL = {
     "detector_speed": detector_speed.measure,
+    "follow": follow.measure,
     "lead_time": lead_time.measure,
     "main_job": main_job.measure,
     "idle": idle.measure,

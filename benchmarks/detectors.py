@@ -1,7 +1,7 @@
 """The scoreboard: ours and others' detectors on labelled series, each with the same one-alert-per-event rule.
 
-`python -m benchmarks.detectors --root DATA --scorer score_detector.py --out DIR [NAME ...]` writes the answers of
-each detector to DIR/NAME in the form of `seawall detect` and prints what the scorer finds. Not part of
+`python -m benchmarks.detectors --root DATA --scorer score_detector.py --out DIR [NAME ...]` writes the
+answers of each detector to DIR/NAME in the form of `seawall detect` and prints what the scorer finds. Not part of
 `make bench`: it needs labelled data and takes minutes.
 """
 
@@ -33,8 +33,8 @@ def alerted(scores: Floats) -> Floats:
     out = np.zeros(len(scores))
     for i, number in enumerate(scores.astype(np.float32).tolist()):
         count = np.array([i + 1.0])
-        risen = tails.rise(tail, np.array([[number]], dtype=np.float32), count, least)[0]
-        heights = events.told(event, (EVIDENCE * risen * (count > QUIET)).astype(np.float64))
+        far = tails.beyond(tail, np.array([[number]], dtype=np.float32), count, least)[0]
+        heights = events.told(event, np.zeros(1), EVIDENCE * far * (count > QUIET))
         out[i] = events.score(heights)[0]
     return out
 

@@ -1,4 +1,4 @@
-"""A followed log, end to end: lines of a file -> events -> the DuckDB store, with the checkpoint in each commit."""
+"""A followed log, end to end: lines of a file -> events -> DuckDB, the checkpoint in each commit."""
 
 import asyncio
 import resource
@@ -36,7 +36,7 @@ def lines(count: int, start: int = START, first: int = 0) -> Iterator[str]:
 
 
 def measure() -> list[Figure]:
-    """Microseconds of processor time a line, and by how much the second half of the lines grew the process."""
+    """Microseconds of processor time a line, and what the second half of the lines added to the process."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "registry.log"
         with path.open("w") as file:

@@ -42,7 +42,7 @@ def measure() -> list[Figure]:
     for name in FAULTS:
         recording = read(TELEMETRY / f"{name}.csv.gz")
         series = backtest([recording], {"lstm": Lstm})
-        figures += _calm(series) if name == "normal" else _told(name, recording, series)
+        figures += _calm(series) if name == "normal" else told(name, recording, series)
     return figures
 
 
@@ -53,8 +53,8 @@ def _calm(series: list[Series]) -> list[Figure]:
     return [Figure(f"a normal day of {len(series)} signals: alerts", alerts, allowed, "")]
 
 
-def _told(name: str, recording: Recording, series: list[Series]) -> list[Figure]:
-    """When the alert and the forecast came."""
+def told(name: str, recording: Recording, series: list[Series]) -> list[Figure]:
+    """When the first alert and, where there is one, the forecast came; alerts before the fault."""
     signal, breach = _broken(recording)
     alerts = {one.name.rpartition(" ")[2]: one.at[one.runs["lstm"].alerts] for one in series}
     first = {c: float(at[at >= BEGAN].min(initial=math.inf)) for c, at in alerts.items()}

@@ -1,4 +1,4 @@
-"""Light streaming detectors of others, for the scoreboard: functions of values [n] and times [n] -> scores [n].
+"""Light streaming detectors of others, for the scoreboard: functions (values [n], times [n]) -> scores [n].
 
 All are causal. river, rrcf and stumpy are optional: `pip install -e '.[bench]'` in an environment of its own.
 Settings are the packages' defaults but where said; none was tuned on the scoreboard's files.

@@ -67,6 +67,7 @@ class FollowedLog:
         self._path, self._max_round = Path(path), max_round
         self._position = self._next = Position()
         self._more = False
+        self._held: tuple[int, int] | None = None
         self._claims = claims if claims is not None else {}
         self._descriptor = -1
         self._close: Callable[[], object] = lambda: None
@@ -208,29 +209,37 @@ class FollowedLog:
         start = os.pread(self._descriptor, _FINGERPRINTED, 0)
         chunk = window[before:]
         end = chunk.rfind(b"\n") + 1
-        cut = end == 0 and len(chunk) >= min(MAX_LINE, self._max_round)
-        used = self._keep(chunk if cut else chunk[:end], position, events)
+        full = len(chunk) >= min(MAX_LINE, self._max_round)
+        cut = end == 0 and full
+        used = self._keep(chunk if cut else chunk[:end], position, events, full)
         if used == 0:
             return 0, position
         offset, size = position.offset + used, min(_FINGERPRINTED, position.offset + used)
         fingerprint = _hashed(start[:size], window[before + used - size : before + used])
         return used, replace(position, offset=offset, fingerprint=fingerprint, cut=cut)
 
-    def _keep(self, chunk: bytes, position: Position, events: list[Event], last: bool = False) -> int:
+    def _keep(
+        self, chunk: bytes, position: Position, events: list[Event], full: bool, last: bool = False
+    ) -> int:
         """Lines -> events; returns the bytes consumed. The parts of a line that a container engine split
-        wait for its end, unless there is no more to come or they are a line too long already."""
-        offset, parts, skip = position.offset, dict[str, Line](), position.cut
+        wait for its end, with what follows them; but for one round only where they fill the chunk already,
+        have waited before, or no more is to come."""
+        offset, parts, whole, skip = position.offset, dict[str, Line](), list[Line](), position.cut
         for raw in io.BytesIO(chunk):
             if skip:
                 skip = False
             elif line := join(parts, Line(offset, self._lines.payload(raw))):
-                self._add(line, position.generation, events)
+                whole.append(line)
             offset += len(raw)
         waiting = min((line.offset for line in parts.values()), default=offset)
-        if last or (waiting == position.offset and len(chunk) >= MAX_LINE):
-            for line in parts.values():
-                self._add(line, position.generation, events)
+        held = position.generation, waiting
+        if last or (waiting == position.offset and (full or held == self._held)):
+            whole += parts.values()
             waiting = offset
+        self._held = held if waiting < offset else None
+        for line in whole:
+            if line.offset < waiting:
+                self._add(line, position.generation, events)
         return waiting - position.offset
 
     def _add(self, line: Line, generation: int, events: list[Event]) -> None:
@@ -256,7 +265,7 @@ class FollowedLog:
     def _finish(self, position: Position, following: Path, events: list[Event]) -> Position:
         """Take the rest of a rotated file (a last line without newline too), then begin the next file."""
         if rest := os.pread(self._descriptor, MAX_LINE, position.offset):
-            self._keep(rest + b"\n", position, events, last=True)
+            self._keep(rest + b"\n", position, events, full=True, last=True)
         return self._switch(following, replace(position, generation=position.generation + 1), offset=0)
 
     def _unread(self, position: Position) -> int:

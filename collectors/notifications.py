@@ -3,15 +3,15 @@
 https://distribution.github.io/distribution/about/notifications/; fields that are not known are accepted.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
 
+from collectors.events import event_id, inner, make_event
 from collectors.formats import host_of, mask_url
 from seawall.core.errors import InputError
 from seawall.core.signals import Event
-from seawall.core.times import parse_time, rfc3339
+from seawall.core.times import parse_time
 
 _PLACE = "distribution notification"
 _REMEDY = "send the body that the registry posts to its notification endpoint"
@@ -39,16 +39,12 @@ def _event(item: object, place: str, registry: str) -> Event:
     except (ValueError, OverflowError) as error:
         raise InputError(place, f"`timestamp` is no RFC 3339 time ({error})", _REMEDY) from error
     given = str(item.get("id") or json.dumps(item, sort_keys=True))
-    id = hashlib.blake2b(f"notification\0{registry}\0{given}".encode("utf-8", "replace"), digest_size=16)
-    fields = {name: _text(value) for name, value in _fields(item).items() if value not in (None, "")}
-    fields["@timestamp"], fields["registry.name"] = rfc3339(at), registry
-    if isinstance(size := _object(item, "target").get("size"), int):
-        fields["registry.size"] = size
-    return Event(id.hexdigest(), at, registry, fields)
+    return make_event(event_id("notification", registry, given), at, registry, _fields(item))
 
 
 def _fields(item: Mapping[str, Any]) -> dict[str, Any]:
-    target, request = _object(item, "target"), _object(item, "request")
+    target, request = inner(item, "target"), inner(item, "request")
+    size = target.get("size")
     address, url = str(request.get("addr") or ""), str(target.get("url") or "")
     return {
         "event.action": item["action"],
@@ -60,12 +56,13 @@ def _fields(item: Mapping[str, Any]) -> dict[str, Any]:
         "registry.reference": target.get("tag") or target.get("digest"),
         "registry.operation": _operation(target),
         "registry.media_type": target.get("mediaType"),
+        "registry.size": size if isinstance(size, int) else None,
         "url.original": mask_url(url),
         "http.request.id": request.get("id"),
         "http.request.method": request.get("method"),
         "user_agent.original": request.get("useragent"),
         "client.ip": host_of(address),
-        "user.name": _object(item, "actor").get("name"),
+        "user.name": inner(item, "actor").get("name"),
     }
 
 
@@ -75,13 +72,3 @@ def _operation(target: Mapping[str, Any]) -> str:
     if "manifest" in kind or "image.index" in kind or "/manifests/" in url or target.get("tag"):
         return "manifest"
     return "blob" if kind or "/blobs/" in url else ""
-
-
-def _object(item: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    value = item.get(key)
-    return value if isinstance(value, dict) else {}
-
-
-def _text(value: object) -> object:
-    """Storable text: no NUL, no lone surrogates."""
-    return str(value).replace("\0", "\ufffd").encode("utf-8", "replace").decode()

@@ -9,8 +9,10 @@ garbage. Blobs younger than `grace` seconds are left out, since their manifest m
 import asyncio
 import contextlib
 import json
+import math
 import os
 import re
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -147,8 +149,9 @@ class Reclaimable:
 
     async def collect(self, now: float) -> Batch:
         """One walk. InputError if the storage cannot be judged: the estimate is unknown then."""
+        limit = str(math.ceil(self.timeout))
         walk = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "collectors.reclaimable", self.path, str(self._grace),
+            sys.executable, "-m", "collectors.reclaimable", self.path, str(self._grace), limit,
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         try:
@@ -173,9 +176,11 @@ class Reclaimable:
         """Nothing to advance: each walk begins anew."""
 
 
-def main(path: str, grace: str) -> int:
-    """Print `COUNT BYTES`; exit 1, with the reason on stderr, where the storage cannot be judged."""
+def main(path: str, grace: str, limit: str) -> int:
+    """Print `COUNT BYTES`; exit 1, with the reason on stderr, where the storage cannot be judged. Dies after
+    `limit` seconds, also when Seawall was killed and nobody waits any more."""
     os.nice(19)
+    signal.alarm(int(limit))
     try:
         garbage = reclaimable(Path(path), float(grace), time.time())
     except (Unreadable, OSError) as error:

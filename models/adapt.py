@@ -41,8 +41,8 @@ class Plan:
     window: int = 160
     every: int = 4
     epochs: int = 4
-    rate: float = 1e-3
-    pull: float = 0.05
+    rate: float = 3e-3
+    pull: float = 0.003
 
 
 @dataclass(frozen=True, slots=True)

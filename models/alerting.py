@@ -17,19 +17,22 @@ from models.normaliser import ONE, Floats, constant
 from models.streaming import MAX_SERIES, Silence, Step
 
 THRESHOLD = 0.5  # of the alert score
-DAY = 86400.0
 QUIET = constant(60.0)  # samples of a series before it may alert
-NOVEL = 0.01  # share of the range at which a value never seen has evidence 1
-UNSEEN = 0.5  # days of history that halve the evidence of a value never seen (by the square of their share)
+NOVEL = constant(0.01)  # share of the range at which a value never seen has evidence 1,
+UNSEEN = constant(
+    3 * 86400.0
+)  # or half of it after so many seconds of history (by the square of their share)
 DUE = 0.8  # evidence at which an alert is due
 WEIGHTS = {
-    "surprise": 0.05, "surprise_5": 0.05, "surprise_20": 0.1, "level": 0.1, "variance": 0.1, "flat": 0.3,
-    "gap": 0.1, "context": 0.1,
+    "surprise": 0.03, "surprise_5": 0.0, "surprise_20": 0.1, "level": 0.0, "variance": 0.1, "flat": 0.2,
+    "gap": 0.4, "context": 4.0,
 }  # fmt: skip
 """Evidence of one mean excess in a channel's tail."""
+LOUD, CALM = 0.9, 0.5  # evidence of the context is at most LOUD (-log2(1 - score) - CALM)
+CONFIRMS = constant(0.8)  # segment score that confirms other channels wholly; a lower one by the third power
+CONFIRMED = slice(CHANNELS.index("flat"))  # of the channels: what the segment score can confirm
 BLOCK = 2048  # series in one go: their arrays stay in the cache
-_LEAST = np.array([[0.02], [0.02], [0.02], [0.02], [0.02], [1.0], [0.1], [0.01]], dtype=np.float32)
-_PER_NOVEL, _PER_UNSEEN, _PER_DUE = constant(1 / NOVEL), constant(1 / (UNSEEN * DAY)), constant(1 / DUE)
+_LEAST = np.array([[0.02], [0.02], [0.02], [0.02], [0.02], [6.0], [1.0], [0.3]], dtype=np.float32)
 
 
 class Alerts(NamedTuple):
@@ -47,7 +50,7 @@ class Alerting:
 
     def __init__(self, forecast: bool = True, max_series: int = MAX_SERIES) -> None:
         weights = [WEIGHTS[name] * (forecast or name not in channels.OF_FORECAST) for name in FOLLOWED]
-        self._weights = np.array(weights)[:, None] / DUE
+        self._weights, self._forecast = np.array(weights)[:, None] / DUE, forecast
         self._kind = {"alerting": "forecast" if forecast else "without forecast"}
         shapes: dict[str, tuple[tuple[int, ...], type]] = {
             "own": ((len(channels.COLUMNS),), np.float64),
@@ -93,10 +96,12 @@ class Alerting:
         own, remembered, tail, event = blocks = [self._bank.take(name, index) for name in names]
         novelty, followed = channels.step(at, values, step, own, remembered)
         evidence = np.empty((len(CHANNELS), len(values)))
-        evidence[0] = np.log2(novelty * _PER_NOVEL + ONE) * _seen(own, at) * _PER_DUE
-        np.multiply(self._weights, tails.rise(tail, followed, own[COUNT], _LEAST), out=evidence[1:])
+        evidence[0] = np.log2(novelty / NOVEL + ONE) * _seen(own, at) / DUE
+        np.multiply(self._weights, tails.beyond(tail, followed, own[COUNT], _LEAST), out=evidence[1:])
+        if self._forecast:
+            _confirm(evidence, step.score)
         evidence *= own[COUNT] > QUIET
-        heights = events.told(event, np.add.reduce(evidence, axis=0))
+        heights = events.told(event, evidence[0], np.add.reduce(evidence[1:], axis=0))
         for name, block in zip(names, blocks, strict=True):
             self._bank.put(name, index, block)
         return events.score(heights), evidence.argmax(axis=0)
@@ -120,5 +125,14 @@ def _index(columns: NDArray[np.intp]) -> Index:
 
 def _seen(own: Floats, at: Floats) -> Floats:
     """How much a value never seen means [n]: little before a day has been seen, 1 in the end."""
-    share = np.square((at - own[SINCE]) * _PER_UNSEEN)
+    share = np.square((at - own[SINCE]) / UNSEEN)
     return np.asarray(share / (share + ONE))
+
+
+def _confirm(evidence: Floats, score: Floats) -> None:
+    """Weigh evidence [9, n], in place, by what the forecaster makes of the sample in its context: what it
+    takes for ordinary counts little, and the context speaks no louder than the score is high."""
+    share = np.minimum(score / CONFIRMS, ONE)
+    evidence[CONFIRMED] *= share * share * share
+    loud = -np.log2(np.maximum(ONE - score, 1e-6)) - CALM
+    np.minimum(evidence[-1], np.maximum(loud, 0) * (LOUD / DUE), out=evidence[-1])

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from models import together
 from models.alerting import THRESHOLD, Alerting, Alerts
 from models.files import Recording, Verdict
 from models.normaliser import Floats
 from models.streaming import Step, Streaming
 
-TOGETHER = 100  # rows within which the columns of one recording alert once
+Places = NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,30 +20,22 @@ class Stepped:
     """One step of n series: `rows` [n] are their places in the values of all recordings, one recording after
     the other and in each column by column; `columns` [n] are the detector's."""
 
-    rows: NDArray[np.intp]
-    columns: NDArray[np.intp]
+    rows: Places
+    columns: Places
     step: Step
     alerts: Alerts
 
 
 def steps(recordings: Sequence[Recording], detector: Streaming, alerting: Alerting) -> Iterator[Stepped]:
-    """Row 0 of every series, row 1 of every series that has one, ...; both must be new."""
-    shapes = [one.values.shape for one in recordings]
-    lengths = np.array([rows for columns, rows in shapes for _ in range(columns)], dtype=np.intp)
-    at = np.concatenate([np.tile(one.at, len(one.columns)) for one in recordings])
-    values = np.concatenate([one.values.ravel() for one in recordings])
-    series = np.repeat(np.arange(len(lengths)), lengths)
-    row = np.arange(len(values)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    order = np.argsort(row, kind="stable")
-    series, at, values = series[order], at[order], values[order]
-    columns = detector.columns([str(i) for i in range(len(lengths))])[series]
-    begin = 0
-    for end in np.cumsum(np.bincount(row)).tolist():
-        now = slice(begin, end)
-        step = detector.advance(columns[now], at[now], values[now])
-        alerts = alerting.update(columns[now], at[now], values[now], step)
-        yield Stepped(order[now], columns[now], step, alerts)
-        begin = end
+    """Each column by itself, as live signals are: row 0 of every series, row 1 of every series that has one,
+    ...; both must be new."""
+    at, values = _flat(recordings)
+    lengths = [len(one.at) for one in recordings for _ in one.columns]
+    columns = detector.columns([str(i) for i in range(len(lengths))])
+    for rows, series in _turns(lengths):
+        now, found = columns[series], values[rows]
+        step = detector.advance(now, at[rows], found)
+        yield Stepped(rows, now, step, alerting.update(now, at[rows], found, step))
 
 
 def detect(
@@ -55,41 +48,72 @@ def detect(
     """What `detector` and `alerting`, which must be new, say of each row, in the order of the file.
 
     An alert is a row whose alert score reaches `threshold`. A recording of several columns has the band of
-    its first and one score for all. `advanced` hears how many values are done.
+    its first, and one score and one alert for all (models.together). `advanced` hears how many values are
+    done.
     """
-    said = np.empty((5, sum(one.values.size for one in recordings)))
-    done = 0
-    for now in steps(recordings, detector, alerting):
-        said[:4, now.rows] = now.step[:4]
-        said[4, now.rows] = now.alerts.alert_score
-        done += len(now.rows)
+    said = [
+        _whole(one, step) for one, step in zip(recordings, _said(recordings, detector, advanced), strict=True)
+    ]
+    alerts = _alerts(recordings, said, alerting)
+    return [
+        Verdict(first.expected, first.lower, first.upper, whole.score, alert >= threshold, alert)
+        for (first, _, whole), alert in zip(said, alerts, strict=True)
+    ]
+
+
+def _said(
+    recordings: Sequence[Recording], detector: Streaming, advanced: Callable[[int], None]
+) -> list[Step]:
+    """The detector's word on every column of each recording, arrays [k, n]."""
+    at, values = _flat(recordings)
+    said = np.empty((len(Step._fields), len(values)))
+    lengths = [len(one.at) for one in recordings for _ in one.columns]
+    columns, done = detector.columns([str(i) for i in range(len(lengths))]), 0
+    for rows, series in _turns(lengths):
+        said[:, rows] = detector.advance(columns[series], at[rows], values[rows])
+        done += len(rows)
         advanced(done)
-    return [_verdict(block, threshold) for block in per_recording(said, recordings)]
+    ends = np.cumsum([one.values.size for one in recordings])[:-1]
+    blocks = zip(np.split(said, ends, axis=1), recordings, strict=True)
+    return [Step._make(block.reshape(len(block), *one.values.shape)) for block, one in blocks]
 
 
-def per_recording(said: Floats, recordings: Sequence[Recording]) -> Iterator[Floats]:
-    """[m, total] of the values of all recordings -> [m, k, n] of each."""
-    begin = 0
-    for one in recordings:
-        end = begin + one.values.size
-        yield said[:, begin:end].reshape(len(said), *one.values.shape)
+def _whole(one: Recording, step: Step) -> tuple[Step, Floats, Step]:
+    """(the first column's step, values and step of the recording as one series), arrays [n]."""
+    first = Step._make(array[0] for array in step)
+    if len(one.columns) == 1:
+        return first, one.values[0], first
+    return first, *together.one(step)
+
+
+def _alerts(
+    recordings: Sequence[Recording], said: Sequence[tuple[Step, Floats, Step]], alerting: Alerting
+) -> list[Floats]:
+    """Alert scores [n] of each recording as one series."""
+    if not recordings:
+        return []
+    at = np.concatenate([one.at for one in recordings])
+    values = np.concatenate([values for _, values, _ in said])
+    whole = np.concatenate([np.stack(step) for _, _, step in said], axis=1)
+    alert = np.empty(len(at))
+    for rows, series in _turns([len(one.at) for one in recordings]):
+        alert[rows] = alerting.update(series, at[rows], values[rows], Step._make(whole[:, rows])).alert_score
+    return np.split(alert, np.cumsum([len(one.at) for one in recordings])[:-1])
+
+
+def _flat(recordings: Sequence[Recording]) -> tuple[Floats, Floats]:
+    """(times, values) of all recordings, column after column."""
+    at = np.concatenate([np.tile(one.at, len(one.columns)) for one in recordings])
+    return at, np.concatenate([one.values.ravel() for one in recordings])
+
+
+def _turns(lengths: Sequence[int]) -> Iterator[tuple[Places, Places]]:
+    """(rows, series), arrays [n], of each step over series that lie one after the other."""
+    counts = np.array(lengths, dtype=np.intp)
+    series = np.repeat(np.arange(len(counts)), counts)
+    row = np.arange(len(series)) - np.repeat(np.cumsum(counts) - counts, counts)
+    order = np.argsort(row, kind="stable")
+    series, begin = series[order], 0
+    for end in np.cumsum(np.bincount(row)).tolist():
+        yield order[begin:end], series[begin:end]
         begin = end
-
-
-def _verdict(said: Floats, threshold: float) -> Verdict:
-    """Of [5, k, n]: the first column's band, the mean score of the loudest columns, one alert for all."""
-    expected, lower, upper = said[:3, 0]
-    scores, alerts = np.sort(said[3], axis=0)[::-1], said[4]
-    loudest = scores[: max(1, round(len(scores) ** 0.5))].mean(axis=0)
-    alert = alerts[0] if len(alerts) == 1 else _once(alerts.max(axis=0))
-    return Verdict(expected, lower, upper, loudest, alert >= threshold, alert)
-
-
-def _once(alert: Floats) -> Floats:
-    """[n] without what is no louder than anything in the TOGETHER rows before it: columns that notice one
-    event one after the other alert once."""
-    told = np.zeros_like(alert)
-    for i in np.flatnonzero(alert).tolist():
-        if alert[i] > alert[max(0, i - TOGETHER) : i].max(initial=0):
-            told[i] = alert[i]
-    return told

@@ -1,36 +1,47 @@
-"""Events: evidence is gathered and told once, within a budget.
+"""Events: what is unusual is told once, within a budget.
 
-Evidence adds up and fades within a few samples. When it reaches the bar, that is an alert: it is used up, and
-the bar is raised for what follows, steeply for the length of an event and slightly for a long time, so that a
-series that cries often has to cry louder. Whatever is severe enough still gets through.
+Impulses (a value never seen) are gathered and fade within a few samples. A level (a forecast that keeps
+failing) counts by what it exceeds the height at which it was told already, which holds until the level is
+half of that: what lasts is one event. When both together reach the bar, that is an alert: it uses up what was
+gathered, and raises the bar for what follows, steeply for the length of an event and slightly for long, so
+that a series that cries often has to cry louder. Whatever is severe enough still gets through.
 """
 
 import numpy as np
 
-from models.normaliser import Floats, constant
+from models.normaliser import ONE, ZERO, Floats, constant
 
-ROWS = 4  # of state: evidence gathered, alerts of late, alerts of a long time, what was told lately
-FADES = 8.0  # samples over which evidence fades
+ROWS = (
+    5  # of state: impulses gathered, alerts of late, alerts of a long time, what was told lately, level held
+)
+FADES = 12.0  # samples over which impulses fade
 EVENT, STEEP = 30.0, constant(10.0)  # an alert raises the bar by ten, which fades over so many samples,
-BUDGET, COST = 2000.0, constant(0.3)  # and by three tenths, which fade over so many
+MOST = constant(3.0)  # bars that an alert can raise it by so much each
+BUDGET, COST = 2000.0, constant(0.5)  # and by a half, which fades over so many
+CALM = constant(0.5)  # share of the height held under which an event is over
+FORGETS = constant(np.exp(-1 / 100))  # what is then left of it a sample later
 _FADING = np.exp(-1 / np.array([[FADES], [EVENT], [BUDGET], [EVENT]]))
 
 
-def told(events: Floats, evidence: Floats) -> Floats:
-    """How high [n] the gathered evidence stands, in bars, where there is something to tell, else 0.
+def told(events: Floats, impulse: Floats, level: Floats) -> Floats:
+    """How high [n] the evidence stands, in bars, where there is something to tell, else 0.
 
-    1 and more is an alert; what is less is told only where it exceeds what was told lately. `evidence` [n] is
-    in bars, 1 being enough for an alert of a series that was calm; `events` [4, n] is learnt in place.
+    1 and more is an alert; what is less is told only where it exceeds what was told lately. `impulse` and
+    `level` [n] are in bars, 1 being enough for an alert of a series that was calm; `events` [5, n] is learnt
+    in place.
     """
-    events *= _FADING
-    gathered, recent, spent, lately = events
-    gathered += evidence
-    height = gathered / (1 + STEEP * recent + COST * spent)
+    events[:4] *= _FADING
+    gathered, recent, spent, lately, held = events
+    gathered += impulse
+    held *= np.where(level < CALM * held, FORGETS, ONE)
+    height = (gathered + np.maximum(level - held, ZERO)) / (ONE + STEEP * recent + COST * spent)
     alert = height >= 1
-    heard = np.where(alert | (height > lately), height, 0)
+    heard = np.where(alert | (height > lately), height, ZERO)
     if np.count_nonzero(alert):
-        events[1:3] += alert
+        recent += alert * np.minimum(height, MOST)
+        spent += alert
         gathered[alert] = 0
+        held[alert] = np.maximum(held, level)[alert]
     np.maximum(lately, heard, out=lately)
     return heard
 

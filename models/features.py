@@ -1,36 +1,39 @@
 """What the network sees of a series: causal inputs of O(1) memory, the same in training and in serving.
 
-A series is kept as a column of three arrays: `clock` (float64, CLOCK), `own` (float32, OWN) and the slot tables
-of models.profile. Values x become y = asinh(x / unit): logarithmic for a signal of many magnitudes, linear for one
-that hardly moves, so a deploy that makes everything a fifth slower is one number. Each y is held against the level
-of its quarter of an hour, as learnt on earlier working days, Saturdays or Sundays.
+A series is a column of `clock` (float64, CLOCK), of `own` (float32, OWN) and of the slot tables of
+models.profile. Values x become y = asinh(x / unit): logarithmic for a signal of many magnitudes, linear for
+one that hardly moves, so a deploy that makes everything a fifth slower is one number. Each y is held against
+the level of its quarter of an hour, as learnt on earlier working days, Saturdays or Sundays.
 """
 
 import math
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.profile import DAY, SLOT_SECONDS, SLOTS, Tables, day_kind
+from models.profile import DAY, SLOT_SECONDS, SLOTS, Places, Tables, day_kind
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
 
+# Count, last_at, elapsed and gap are where models.normaliser has them.
 CLOCK = (
-    "count", "begun", "unit", "size", "negative", "last_at", "elapsed", "gap",  # where models.normaliser has them
+    "count", "begun", "unit", "size", "negative", "last_at", "elapsed", "gap",
     "raw_scale", "slot", "next_slot",
 )  # fmt: skip
 COUNT, BEGUN, UNIT, SIZE, NEGATIVE, LAST_AT, ELAPSED, GAP, RAW_SCALE, SLOT, NEXT_SLOT = range(11)
 OWN = (
-    # running values, each on its way to a target of its own (see _targets)
-    "mean", "scale", "step", "noise_short", "noise_long", "equal", "residual_scale", "restless", "hour", "third",
-    "day", "recent", "short",
+    # running values, each on its way to a target of its own
+    "mean", "scale", "step", "noise_short", "noise_long", "equal", "residual_scale", "restless",
+    "hour", "third", "day", "recent", "short",
     "spread", "pressure", "last", "run", "pause", "since", "held",
     "level", "level_scale", "known", "yesterday", "yesterday_known", "week", "week_known", "next_level",
     "next_known", "slot_sum", "slot_sizes", "slot_count", "days",
 )  # fmt: skip
 (
-    MEAN, SCALE, STEP, NOISE_SHORT, NOISE_LONG, EQUAL, RESIDUAL_SCALE, RESTLESS, HOUR, THIRD, DAILY, RECENT, SHORT,
+    MEAN, SCALE, STEP, NOISE_SHORT, NOISE_LONG, EQUAL, RESIDUAL_SCALE, RESTLESS,
+    HOUR, THIRD, DAILY, RECENT, SHORT,
     SPREAD, PRESSURE, LAST, RUN, PAUSE, SINCE, HELD, LEVEL, LEVEL_SCALE, KNOWN, YESTERDAY,
     YESTERDAY_KNOWN, WEEK, WEEK_KNOWN, NEXT_LEVEL, NEXT_KNOWN, SLOT_SUM, SLOT_SIZES, SLOT_COUNT, DAYS,
 ) = range(33)  # fmt: skip
@@ -40,8 +43,8 @@ INPUTS = (
     "residual_z", "hour_z", "third_z", "difference_z", "recent_z", "raw_mean", "raw_profile",
     # logarithms
     "noise", "season", "gap", "step", "spread", "held",
-    "pause", "since", "run", "equal", "next_known", "known", "yesterday_known", "week_known", "maturity", "days",
-    "sine", "cosine", "weekend", "restless",
+    "pause", "since", "run", "equal", "next_known", "known", "yesterday_known", "week_known",
+    "maturity", "days", "sine", "cosine", "weekend", "restless",
 )  # fmt: skip
 _SERIES_UNITS, _DEVIATIONS, _LOGS = 10, 17, 23
 REACH = 8.0  # deviations are asinh of their ratio, within +-REACH
@@ -50,6 +53,8 @@ SETTLED = 60  # samples, and a day, after which the raw scale stands
 YOUNG = 17  # samples that are learnt whole
 
 F = np.float32
+_Real = TypeVar("_Real", np.float32, np.float64)
+Limit = float | Floats | Singles
 
 
 def _column(*values: float) -> Singles:
@@ -60,11 +65,29 @@ _SLOWEST = _column(1 / 256, 1 / 256, 1 / 128, 1 / 16, 1 / 1024, 1 / 1024, 1 / 51
 _HOURS = _column(1, 8, 24)
 _LOG_LEAST, _LOG_MOST = _column(0.02, 0.02, 0.02, 0.01, 1e-5, 1), _column(50, 10, 1e3, 1e6, 50, 1e6)
 _LOG_FACTOR, _LOG_SHIFT = _column(1, 1, 1, 0.3, 0.2, 0.5), _column(0, 0, 0, -1.5, 0, 0)
+_NOWHERE = np.zeros(0, dtype=np.intp)
 _QUARTER = np.array([[0.0], [math.pi / 2]])
 
 
+def within(x: NDArray[_Real], low: Limit, high: Limit, out: NDArray[_Real] | None = None) -> NDArray[_Real]:
+    """np.clip, a third of its time for few series."""
+    clipped: NDArray[_Real] = np.minimum(np.maximum(x, low, out=out), high, out=out)
+    return clipped
+
+
+def _where(flags: NDArray[np.bool_]) -> Places:
+    """Where flags [n] are set; mostly nowhere."""
+    return np.flatnonzero(flags) if np.count_nonzero(flags) else _NOWHERE
+
+
+def _in_units(clock: Floats, values: Floats) -> Singles:
+    """y = asinh(x / unit) [n]."""
+    y: Singles = np.arcsinh(within(values / clock[UNIT], -1e30, 1e30).astype(F))
+    return y
+
+
 def joined(at: Floats, values: Floats) -> tuple[Floats, Singles]:
-    """(clock, own) of series whose first sample, not yet learnt, is `values` [n] at `at` [n] (Unix seconds)."""
+    """(clock, own) of series whose first sample, not yet learnt, is `values` [n] at `at` [n]."""
     clock, own = np.zeros((len(CLOCK), len(at))), np.zeros((len(OWN), len(at)), dtype=F)
     clock[LAST_AT], clock[BEGUN], clock[SIZE] = at - 60, at, np.abs(values)
     clock[UNIT] = np.maximum(0.1 * clock[SIZE], 1e-12)
@@ -82,9 +105,9 @@ def step(clock: Floats, own: Singles, tables: Tables, at: Floats, values: Floats
     np.subtract(at, clock[LAST_AT], out=clock[ELAPSED])
     clock[LAST_AT] = at
     slot = np.floor(at / SLOT_SECONDS)
-    turned = np.flatnonzero(slot != clock[SLOT])
+    turned = _where(slot != clock[SLOT])
     _choose_unit(clock, own, tables, values, turned)
-    y = np.arcsinh(np.clip(values / clock[UNIT], -1e30, 1e30).astype(F))
+    y = _in_units(clock, values)
     _turn(clock, own, tables, at, slot, turned)
     return _learn(clock, own, at, values, y)
 
@@ -96,9 +119,9 @@ def _choose_unit(
     size, count = np.abs(values), clock[COUNT]
     clock[SIZE] += (size - clock[SIZE]) * np.maximum(1 / count, 1 / 2048)
     np.maximum(clock[NEGATIVE], values < 0, out=clock[NEGATIVE])
-    grown = np.flatnonzero(count == GROWN)
-    due = np.concatenate((turned[count[turned] > GROWN], grown))
-    if len(due):
+    grown = _where(count == GROWN)
+    if len(turned) or len(grown):
+        due = np.concatenate((turned[count[turned] > GROWN], grown))
         wanted = np.maximum(np.where(clock[NEGATIVE, due] > 0, 1.0, 0.1) * clock[SIZE, due], 1e-12)
         ratio = wanted / clock[UNIT, due]
         off = (ratio > 8) | (ratio < 1 / 30) | (count[due] == GROWN)
@@ -106,22 +129,32 @@ def _choose_unit(
             _rebase(clock, own, tables, due[off], wanted[off])
 
 
-def _rebase(clock: Floats, own: Singles, tables: Tables, places: NDArray[np.intp], unit: Floats) -> None:
+def _rebase(clock: Floats, own: Singles, tables: Tables, places: Places, unit: Floats) -> None:
     """Express everything that is known of some series in another unit."""
     ratio = clock[UNIT, places] / unit
     before = own[MEAN, places].astype(np.float64)
-    levels, filled = (
-        [MEAN, LAST, SHORT, LEVEL, NEXT_LEVEL, YESTERDAY, WEEK],
-        np.maximum(own[SLOT_COUNT, places], 1),
-    )
+    filled = np.maximum(own[SLOT_COUNT, places], 1)
     slot_mean = _moved(own[SLOT_SUM, places] / filled, ratio)
-    for row in levels:
+    for row in (MEAN, LAST, SHORT, LEVEL, NEXT_LEVEL, YESTERDAY, WEEK):
         own[row, places] = _moved(own[row, places], ratio)
     own[SLOT_SUM, places] = slot_mean * own[SLOT_COUNT, places]
-    slope = np.exp(_log_cosh(before) - _log_cosh(own[MEAN, places].astype(np.float64)) + np.log(ratio))
-    scales = [SCALE, NOISE_SHORT, NOISE_LONG, RESIDUAL_SCALE, HOUR, THIRD, DAILY, RECENT, SPREAD, SLOT_SIZES]
-    for row in scales:
+    after = own[MEAN, places].astype(np.float64)
+    slope = np.exp(np.clip(_log_cosh(before) - _log_cosh(after) + np.log(ratio), -60, 60))
+    for row in (
+        SCALE,
+        NOISE_SHORT,
+        NOISE_LONG,
+        RESIDUAL_SCALE,
+        HOUR,
+        THIRD,
+        DAILY,
+        RECENT,
+        SPREAD,
+        SLOT_SIZES,
+    ):
         own[row, places] = np.clip(own[row, places] * slope, -60, 60)
+    for row in (SPREAD, RESIDUAL_SCALE):
+        own[row, places] = np.maximum(own[row, places], F(1e-6))
     tables.rebase(places, lambda y: _moved(y, ratio), slope.astype(F))
     clock[RAW_SCALE, places] /= np.where(clock[COUNT, places] > GROWN, ratio, 1)
     clock[UNIT, places] = unit
@@ -151,7 +184,7 @@ def _turn(
         for row, ago in ((YESTERDAY, 1), (WEEK, 7)):
             own[row, turned], own[row + 1, turned] = tables.past(turned, now, ago)
     following = np.floor((at + np.minimum(clock[GAP], DAY)) / SLOT_SECONDS)
-    changed = np.flatnonzero(following != clock[NEXT_SLOT])
+    changed = _where(following != clock[NEXT_SLOT])
     if len(changed):
         clock[NEXT_SLOT, changed] = following[changed]
         own[NEXT_LEVEL, changed], _, own[NEXT_KNOWN, changed] = tables.level(changed, following[changed])
@@ -178,7 +211,7 @@ def _learn(clock: Floats, own: Singles, at: Floats, values: Floats, y: Singles) 
     size, limit = np.abs(deviation), 4 * spread
     pressure = own[PRESSURE]
     pressure += (size > limit) * F(25 / 24)
-    np.clip(pressure - F(1 / 24), 0, 25, out=pressure)
+    within(pressure - F(1 / 24), 0, 25, pressure)
     whole = (pressure >= 24) | young
     # the residual from the profile (from the mean where there is none), less the offset of the last day
     reference = np.where(known > 0, own[LEVEL], own[MEAN])
@@ -203,7 +236,7 @@ def _learn(clock: Floats, own: Singles, at: Floats, values: Floats, y: Singles) 
     np.divide(hours, _HOURS + hours, out=rates[HOUR : DAILY + 1])
     np.minimum(rates[DAILY], F(0.1), out=rates[DAILY])
     rates[RECENT:] = F(1 / 8)
-    held_back = np.where(whole, residual, np.clip(residual, -6 * unit, 6 * unit)) + offset
+    held_back = np.where(whole, residual, within(residual, -6 * unit, 6 * unit)) + offset
     kept = np.where(whole, size, np.minimum(size, limit))
     np.copysign(kept, deviation, out=targets[MEAN])
     targets[MEAN] += own[MEAN]
@@ -233,11 +266,12 @@ def _learn(clock: Floats, own: Singles, at: Floats, values: Floats, y: Singles) 
 
 
 def _raw(clock: Floats, own: Singles, at: Floats, values: Floats, profile: Singles) -> Floats:
-    """[2, n] deviations in the signal's own unit from mean and profile, in units of a scale that stands after the
-    first day (dividing by a running scale would make a long event small); learns that scale and own[HELD]. The
-    better the profile explains a series, the less its distance from the mean counts."""
-    expected = np.stack((own[MEAN], profile)).astype(np.float64)
-    np.clip(expected, -70, 70, out=expected)
+    """[2, n] deviations in the signal's own unit from mean and profile, over a scale that stands after the
+    first day (a running scale would make a long event small); learns that scale and own[HELD]. The better the
+    profile explains a series, the less its distance from the mean counts."""
+    expected = np.empty((2, len(values)))
+    expected[0], expected[1] = own[MEAN], profile
+    within(expected, -70, 70, expected)
     apart = values - np.sinh(expected) * clock[UNIT]
     share = np.minimum(own[RESIDUAL_SCALE] / own[SPREAD], 1)
     size = np.abs(apart[0]) * share + np.abs(apart[1])
@@ -282,20 +316,20 @@ def _inputs(
     np.subtract(own[RECENT], offset, out=u[14])
     u[:10] /= spread
     u[10:15] /= unit
-    u[15:17] = np.clip(raw, -1e6, 1e6)
+    u[15:17] = within(raw, -1e6, 1e6)
     deviations = u[:_DEVIATIONS]
     np.arcsinh(deviations, out=deviations)
-    np.clip(deviations, -REACH, REACH, out=deviations)
+    within(deviations, -REACH, REACH, deviations)
     logs = u[_DEVIATIONS:_LOGS]
     np.divide(own[NOISE_SHORT], np.maximum(own[NOISE_LONG], F(1e-6)), out=logs[0])
     np.divide(own[RESIDUAL_SCALE], spread, out=logs[1])
     logs[2], logs[3], logs[4], logs[5] = ratio, own[STEP], spread, own[HELD] + 1
-    np.clip(logs, _LOG_LEAST, _LOG_MOST, out=logs)
+    within(logs, _LOG_LEAST, _LOG_MOST, logs)
     np.log(logs, out=logs)
     logs *= _LOG_FACTOR
     logs += _LOG_SHIFT
     since = np.minimum(own[SINCE], 3)
-    u[23] = np.log(np.clip(own[PAUSE], 1, 1e3)) * (since < 3)
+    u[23] = np.log(within(own[PAUSE], 1, 1e3)) * (since < 3)
     u[24], u[25] = since, np.log1p(np.minimum(own[RUN], 1000))
     u[26], u[27], u[28] = own[EQUAL], own[NEXT_KNOWN], own[KNOWN]
     u[29], u[30] = own[YESTERDAY_KNOWN], own[WEEK_KNOWN]
@@ -307,21 +341,21 @@ def _inputs(
 
 
 def ahead(own: Singles, tables: Tables, at: Floats, seconds: float) -> Singles:
-    """[2, n] where the profile says y will be `seconds` after `at`, with the offset of the last hour and of the
-    last day, as normalised deviations from the mean (0, the mean, where no profile is known)."""
+    """[2, n] where the profile says y will be `seconds` after `at`, with the offset of the last hour and of
+    the last day, as normalised deviations from the mean (0, the mean, where no profile is known)."""
     everywhere = np.arange(len(at))
     level, _, known = tables.level(everywhere, np.floor((at + seconds) / SLOT_SECONDS))
     both = (level - own[MEAN] + own[HOUR : DAILY + 1 : 2]) * (known > 0) / own[SPREAD]
-    return np.asarray(np.clip(np.arcsinh(both), -REACH, REACH))
+    return within(np.arcsinh(both), -REACH, REACH)
 
 
 def normalised(clock: Floats, own: Singles, values: Floats) -> Singles:
     """`values` [n] as normalised deviations from the mean, as the network forecasts them."""
-    y = np.arcsinh(np.clip(values / clock[UNIT], -1e30, 1e30).astype(F))
-    return np.asarray(np.clip(np.arcsinh((y - own[MEAN]) / own[SPREAD]), -REACH, REACH))
+    deviation = (_in_units(clock, values) - own[MEAN]) / own[SPREAD]
+    return within(np.arcsinh(deviation), -REACH, REACH)
 
 
 def back(clock: Floats, own: Singles, normalised: Singles) -> Floats:
     """[..., n] in the signal's own unit of normalised deviations [..., n] from the mean."""
-    y = np.sinh(np.clip(normalised, -REACH - 2, REACH + 2)) * own[SPREAD] + own[MEAN]
-    return np.asarray(np.sinh(np.clip(y, -70, 70).astype(np.float64)) * clock[UNIT])
+    y = np.sinh(within(normalised, -REACH - 2, REACH + 2)) * own[SPREAD] + own[MEAN]
+    return np.asarray(np.sinh(within(y, -70, 70).astype(np.float64)) * clock[UNIT])

@@ -1,8 +1,8 @@
 """What a baseline says of the time ahead, and how wrong it has been: forecasts that wait for their answer.
 
 Each series has one open forecast per horizon. When its time has come the error is learnt and a new one is
-made, so that a step costs O(1). Three forecasts compete: the daily profile, today's level moved as the
-profile moves, and today's level; each with its mean drift of the past. State: float64 [33, N], rows of PARTS
+made, so that a step costs O(1). Three forecasts compete: today's level, the same moved as the daily profile
+moves, and the profile; each with its mean drift of the past. State: float64 [33, N], rows of PARTS
 for each horizon.
 """
 
@@ -19,7 +19,7 @@ PRIOR = 4.0  # answered forecasts that the guess from the next shorter horizon i
 LATE = 0.5  # of a horizon: an answer that comes later than this answers nothing
 LARGEST_ERROR = 8.0  # of the mean error: an anomaly teaches no more than this
 GRAIN = 1e-4  # of the value: lets a series that stood still begin to move
-LEVEL = 2  # the forecast that is taken until enough is known
+LEVEL = 0  # the forecast that is taken until enough is known
 
 
 def joined(count: int) -> Floats:
@@ -47,7 +47,7 @@ def _part(state: Floats, k: int) -> Floats:
 
 def _forecasts(level: Floats, base: Floats, later: Floats) -> Floats:
     """[3, n] before their drift."""
-    return np.stack((later, level + later - base, level))
+    return np.stack((level, level + later - base, later))
 
 
 def _answer(part: Floats, due: NDArray[np.intp], at: Floats, found: Floats, horizon: float) -> None:
@@ -83,8 +83,9 @@ def expected(
         part, growth = _part(state, k), np.maximum(horizon / span, 1)
         count = part[COUNT]
         best = np.where(count >= PRIOR, np.argmin(part[ERROR], axis=0), LEVEL)
-        drift = np.where(count > 0, part[DRIFT][best, column], drift * growth)
+        sure = count / (count + PRIOR)
+        drift = sure * part[DRIFT][best, column] + (1 - sure) * drift * growth
         centres[k] = _forecasts(level, base, later[k])[best, column] + drift
-        errors[k] = (count * part[ERROR][best, column] + PRIOR * before * np.sqrt(growth)) / (count + PRIOR)
+        errors[k] = sure * part[ERROR][best, column] + (1 - sure) * before * np.sqrt(growth)
         before, span = errors[k], np.full(len(level), horizon)
     return centres, errors

@@ -1,8 +1,8 @@
-"""Incidents: what goes wrong in generated series, labelled, from plain outages to values that are wrong only now.
+"""Incidents: what goes wrong in generated series, labelled, from outages to values that are wrong only now.
 
-Some bend the world before its values are rendered (the peak does not come, the clock is off, memory leaks), some
-touch the values (a sensor that repeats itself, a rate that drops to its night level, rows that stop coming). In
-most series the values of an incident stay within what was seen before: only the moment is wrong.
+Some bend the world before its values are rendered (the peak does not come, the clock is off, memory leaks),
+some touch the values (a sensor that repeats itself, a rate that drops to its night level, rows that stop
+coming). In most series the values of an incident stay within what was seen before: only the moment is wrong.
 """
 
 from collections.abc import Callable
@@ -244,8 +244,8 @@ TYPES: dict[str, Incident] = {
     "gap": Incident(_MOST, (1, 1), weight=2.2, inside=False),
 }
 OF_VALUE = (
-    "elevated", "surge", "spike", "blackout", "high", "tent", "shift", "dip", "ramp", "busy_drop", "missing_peak",
-    "high_peak",
+    "elevated", "surge", "spike", "blackout", "high", "tent", "shift", "dip", "ramp", "busy_drop",
+    "missing_peak", "high_peak",
 )  # fmt: skip
 FEW_ROWS = {"spike": 4, "blackout": 30}  # at most so many
 
@@ -325,8 +325,8 @@ def _keep_inside(w: World, values: Floats, part: slice) -> None:
 
 
 def one(rng: Rng, rows: int, short: bool = False) -> tuple[Floats, Floats, NDArray[np.int8]]:
-    """(times, values, labels) [rows] of a series: 1 where something is wrong. Values that are missing at the end
-    are NaN."""
+    """(times, values, labels) [rows] of a series: 1 where something is wrong. Values that are missing at the
+    end are NaN."""
     w = operations.world(rng, rows + rows // 16, short)
     placed = plan(w, short)
     label, hours = np.zeros(w.rows, dtype=np.int8), w.per_hour

@@ -1,4 +1,4 @@
-"""What the network is taught from recordings: its inputs by the serving code, and what came at each horizon."""
+"""What the network is taught from recordings: inputs by the serving code, and what came at each horizon."""
 
 from typing import NamedTuple
 
@@ -18,8 +18,8 @@ _FAR = len(HORIZONS) - 1
 
 
 class Batch(NamedTuple):
-    """float32 [T, n, ...]: `inputs` [37], the far horizons' `anchors` [3, 4], what was `found` at each horizon [4]
-    (normalised; NaN where nothing was), and whether a sample came at all."""
+    """float32 [T, n, ...]: `inputs` [37], the far horizons' `anchors` [3, 4], what was `found` at each
+    horizon [4] (normalised; NaN where nothing was), and whether a sample came at all."""
 
     inputs: Singles
     anchors: Singles
@@ -28,7 +28,7 @@ class Batch(NamedTuple):
 
 
 class Lessons(NamedTuple):
-    """float16 [T, ..., N] of N recordings of T rows: inputs [37], seasonal anchors [6], found [4]; and came."""
+    """float16 [T, ..., N] of N recordings: inputs [37], seasonal anchors [6], found [4]; and what came."""
 
     inputs: Halves
     seasonal: Halves
@@ -47,8 +47,8 @@ class Lessons(NamedTuple):
 
 
 def lessons(times: Floats, values: Floats, taught: Flags | None = None) -> Lessons:
-    """Of recordings [T, N] (Unix seconds in order; NaN values are missing). Only samples that are `taught` [T, N]
-    (all, if None) are what should have been forecast."""
+    """Of recordings [T, N] (Unix seconds in order; NaN values are missing). Only samples that are `taught`
+    [T, N] (all, if None) are what should have been forecast."""
     rows, series = times.shape
     inputs = np.zeros((rows, len(features.INPUTS), series), dtype=np.float16)
     seasonal = np.zeros((rows, 2 * _FAR, series), dtype=np.float16)

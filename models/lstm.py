@@ -1,7 +1,7 @@
 """The LSTM detector: one shared network forecasts every series and says how likely each sample is anomalous.
 
-Three scores become one (noisy-or): the network's probability, which knows the context; the residual in the
-signal's own unit, held with decay, which knows that far is far; and absurd surprise. With `network=False` the same features speak
+Two scores become one (noisy-or): the network's probability, which knows the context, and the residual in the
+signal's own unit, held with decay, which knows that far is far. With `network=False` the same features speak
 without the network: the ablation.
 """
 
@@ -19,9 +19,9 @@ from models.streaming import MAX_SERIES, TAIL, Streaming, surprise
 
 WEIGHTS = Path(__file__).parent / "weights" / "lstm-1.safetensors"
 FAR = 10.0  # usual residuals from the profile that score 1/2 without the network
-HALFWAY = 30.0  # held residual, in the raw scale of the first day, whose score is 1/2
+HALFWAY = 3.0  # held residual, in the raw scale of the first day, whose score is 1/2
 
-ODD, ABSURD = 6.0, 12.0  # tails of surprise beyond the band that score, and the excess that scores 1 - 1/e
+CLEAR, VAGUE = 0.4, 0.7  # residual scale over scale: below, context counts whole; above, half
 RESIDUAL_Z = features.INPUTS.index("residual_z")
 _SIGN = constant(-1.0, 1.0)  # below, above
 _TAILS = _SIGN / TAIL
@@ -61,7 +61,7 @@ class Lstm(Streaming):
             {0.0: features.back(clock, own, self._bank.take("forecast", columns))},
         )
         levels = (own[[LAST, SHORT]] - own[MEAN]) / own[SPREAD]
-        levels = np.clip(np.arcsinh(levels), -features.REACH, features.REACH)
+        levels = features.within(np.arcsinh(levels), -features.REACH, features.REACH)
         for k, seconds in enumerate(HORIZONS[1:], 1):
             anchors = np.concatenate((levels, features.ahead(own, tables, clock[LAST_AT], seconds)))
             found[seconds] = features.back(
@@ -74,7 +74,8 @@ class Lstm(Streaming):
         return {"detector": self.name, "weights": self.card["weights"]["sha256"], **network}
 
     def _tables(self, columns: NDArray[np.intp]) -> profile.Tables:
-        return profile.Tables(*(self._bank.arrays[name] for name in profile.ROWS), columns)
+        levels, week, days = (self._bank.arrays[name] for name in profile.ROWS)
+        return profile.Tables(levels, week, days, columns)
 
     def _joined(self, at: Floats, values: Floats) -> Floats:
         return features.joined(at, values)[0]
@@ -95,34 +96,37 @@ class Lstm(Streaming):
         inputs = features.step(levels, own, self._tables(columns), at, values)
         if self._speaks:
             forecast[:], probability = self._network.step(inputs, carried)
+            block[5] = probability
         else:
             forecast[:], probability = _plain(inputs, own)
-        block[3] = 1 - (1 - probability) * np.exp(-_absurd(block[4])) / (1 + own[HELD] / HALFWAY)
+        block[3] = _score(probability, own)
         for name, part in (("own", own), ("carried", carried), ("forecast", forecast)):
             self._bank.put(name, index, part)
         return block
 
 
 def _judged(forecast: Singles, clock: Floats, own: Singles, values: Floats) -> Floats:
-    """[5, n] of lower, expected, upper (signal's unit), score (to be set) and surprise of `values` against the
-    forecast [7, n]."""
-    found = features.normalised(clock, own, values)
-    edges, ends = forecast[1::4], forecast[::6]  # 5 % and 95 %, 1 % and 99 %
+    """[6, n] of lower, expected, upper (signal's unit), score (to be set), surprise and `wrong` (to be set)
+    of `values` against the forecast [7, n]."""
+    found, levels = features.normalised(clock, own, values).astype(np.float64), forecast.astype(np.float64)
+    edges, ends = levels[1::4], levels[::6]  # 5 % and 95 %, 1 % and 99 %
     beyond = (found - edges) * _SIGN / np.maximum((ends - edges) * _TAILS, _NARROWEST_TAIL)
-    block = np.empty((5, len(values)))
+    block = np.zeros((6, len(values)))
     block[:3] = features.back(clock, own, forecast[1::2])  # 5 %, 50 %, 95 %
-    block[4] = surprise(beyond, found, forecast[MEDIAN], edges)
+    block[4] = surprise(beyond, found, levels[MEDIAN], edges)
     return block
 
 
 def _plain(inputs: Singles, own: Singles) -> tuple[Singles, Singles]:
-    """(quantiles [7, n], score [n]) of the same features without the network: the profile (the mean where none
-    is known), a normal band of its usual residuals, and the residual in their units."""
+    """(quantiles [7, n], score [n]) of the same features without the network: the profile (the mean where
+    none is known), a normal band of its usual residuals, and the residual in their units."""
     band = _NORMAL * (own[RESIDUAL_SCALE] / own[SPREAD])
     far = np.abs(np.sinh(inputs[RESIDUAL_Z]))
     return inputs[2] + band, far / (far + FAR)
 
 
-def _absurd(surprise: Floats) -> Floats:
-    """Excess of surprise, whatever the network holds of it: a spike of many noises is loud."""
-    return np.maximum(np.abs(surprise) - (1 + ODD), 0) / ABSURD
+def _score(probability: Singles, own: Singles) -> Singles:
+    """Noisy-or [n]: wrong in its context, as far as the profile makes the series predictable; or far."""
+    predictable = (VAGUE - own[RESIDUAL_SCALE] / own[SPREAD]) / (VAGUE - CLEAR)
+    weight = 0.5 + 0.5 * features.within(predictable, 0, 1)
+    return np.asarray(1 - (1 - probability * weight) / (1 + (own[HELD] / HALFWAY) ** 2))

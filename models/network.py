@@ -32,11 +32,11 @@ class Forecaster(nn.Module):
     def forward(
         self, inputs: Tensor, anchors: Tensor, carried: State | None = None, every: int = 1
     ) -> tuple[Tensor, Tensor, Tensor, State]:
-        """(inputs [T, N, 37], anchors [T, N, 3, 4] of the far horizons, state) -> (quantiles of the next sample
+        """(inputs [T, N, 37], the far horizons' anchors [T, N, 3, 4], state) -> (quantiles of the next sample
         [T, N, 7], of the far horizons at each `every`-th step [T / every, N, 3, 7], logits [T, N], state)."""
         h, carried = self.lstm(inputs, carried)
         near = _quantiles(self.near(h), inputs[..., :ANCHORS])
-        far = _quantiles(self.far(h[::every]).unflatten(-1, anchors.shape[-2:-1] + (-1,)), anchors[::every])
+        far = _quantiles(self.far(h[::every]).unflatten(-1, (len(HORIZONS) - 1, -1)), anchors[::every])
         logit = self.anomaly(torch.relu(self.seen(torch.cat((h, inputs), -1)))).squeeze(-1)
         return near, far, logit, carried
 
@@ -60,8 +60,8 @@ def pinball(quantiles: Tensor, found: Tensor) -> Tensor:
 
 
 def forecast_loss(near: Tensor, far: Tensor, found: Tensor, learnt: Tensor, every: int) -> Tensor:
-    """Mean clamped pinball loss of `near` [T, N, 7] and `far` [T / every, N, 3, 7] for what was `found` [T, N, 4]
-    (NaN: nothing) at the samples [T, N] that are `learnt`; an anomaly is not what should have been expected."""
+    """Mean clamped pinball loss of `near` [T, N, 7] and `far` [T / every, N, 3, 7] for what was `found`
+    [T, N, 4] (NaN: nothing) at the samples [T, N] that are `learnt`; anomalies are not to be expected."""
     return _masked(near, found[..., 0], learnt) + _masked(
         far, found[::every, :, 1:], learnt[::every, :, None]
     )

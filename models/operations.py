@@ -1,8 +1,8 @@
 """Generated operations series: what registries and the machines below them look like.
 
-A World is what a series is made of, row by row: the hours that its daily pattern follows, how much of the pattern
-is there, how loud the noise is, a level. models.incidents bends these; `render` turns them into values. Everything
-follows from the generator that a World is made with.
+A World is what a series is made of, row by row: the hours that its daily pattern follows, how much of the
+pattern is there, how loud the noise is, a level. models.incidents bends these; `render` turns them into
+values. Everything follows from the generator that a World is made with.
 """
 
 from collections.abc import Callable
@@ -68,10 +68,7 @@ class World:
 
     def busy(self) -> Floats:
         """The activity of each row, with what has been bent."""
-        if self.shape["seasonal"]:
-            share = self.activity(self.clock)
-        else:
-            share = np.full(self.rows, 0.5)
+        share = self.activity(self.clock) if self.shape["seasonal"] else np.full(self.rows, 0.5)
         day = (np.floor(self.clock / DAY) - np.floor(self.clock[0] / DAY)).astype(np.intp)
         share = share * self.daily[np.clip(day, 0, len(self.daily) - 1)] * self.gain
         return np.asarray(share + self.lift * np.maximum(0.7 - share, 0))
@@ -93,11 +90,11 @@ def remembering(rng: Rng, count: int, memory: float) -> Floats:
     while reach < count and weight > 1e-4:
         noise[reach:] = noise[reach:] + weight * noise[:-reach]
         reach, weight = 2 * reach, weight**2
-    return noise
+    return np.asarray(noise)
 
 
 def day_shape(rng: Rng) -> Floats:
-    """A daily pattern 0..1 on 289 places: peaks, waves, office hours or short jobs, perhaps a nightly build."""
+    """A daily pattern 0..1 on 289 places: peaks, waves, office hours or short jobs, perhaps a build."""
     family, grid = rng.random(), _GRID[:, None]
     if family < 0.55:
         count = int(rng.integers(1, 4))
@@ -137,20 +134,22 @@ def world(rng: Rng, rows: int, short: bool = False) -> World:
     step = float(rng.choice(STEPS, p=SHORT_WEIGHTS if short else LONG_WEIGHTS))
     kind = str(rng.choice(list(KINDS), p=[weight for _, weight in KINDS.values()]))
     start = 1.6e9 + rng.uniform(0, 400) * DAY
-    times = start - start % step + step * np.arange(rows)
+    times = start - start % step + step * np.arange(rows, dtype=np.float64)
     zone = 0.0 if rng.random() < 0.5 else rng.integers(-11, 13) * HOUR
     days = rows * step / DAY
     memory = rng.choice([0.0, rng.uniform(0.3, 0.95), rng.uniform(0.9, 0.995)], p=[0.2, 0.6, 0.2])
     names = ("memory_share", "tail", "size", "place", "when", "often", "kept")
     shape = {
         "noise": 10 ** rng.uniform(-1.9, -0.75), "memory": memory, "floor": rng.uniform(0.02, 0.5),
-        "depth": rng.choice([-1, 1], p=[0.12, 0.88]) * rng.uniform(0.2, 2), "amplitude": rng.uniform(0.3, 1.5),
+        "depth": rng.choice([-1, 1], p=[0.12, 0.88]) * rng.uniform(0.2, 2),
+        "amplitude": rng.uniform(0.3, 1.5),
         "seasonal": float(rng.random() > 0.12), **{name: rng.random() for name in names},
     }  # fmt: skip
     return World(
         rng=rng, kind=kind, step=step, times=times, clock=times + 3 * DAY + zone, gain=np.ones(rows),
         lift=np.zeros(rows), loud=np.ones(rows), speed=np.ones(rows),
-        level=np.linspace(0, rng.normal(0, 0.12) * min(days / 30, 2), rows), day=day_shape(rng), week=_week(rng),
+        level=np.linspace(0, rng.normal(0, 0.12) * min(days / 30, 2), rows),
+        day=day_shape(rng), week=_week(rng),
         weekend=day_shape(rng) if rng.random() < 0.12 else None,
         daily=np.exp(rng.choice([0, 0.03, 0.06, 0.12]) * rng.normal(size=int(days) + 3)), shape=shape,
         seed=int(rng.integers(1 << 31)),

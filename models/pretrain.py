@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -49,7 +50,7 @@ class Plan:
     batch: int = 128  # series
     window: int = 160  # rows between which gradients flow; the state is carried on
     every: int = 4  # rows between those at which the far horizons are learnt
-    steps: int = 6000
+    steps: int = 10_000
     rate: float = 4e-3
 
 
@@ -73,7 +74,7 @@ def parts(
     `plan.window`."""
     rows = len(data.labels)
     edges = [0, *range(first, rows, plan.window), rows]
-    for begin, end in zip(edges[:-1], edges[1:], strict=True):
+    for begin, end in pairwise(edges):
         batch = data.lessons.batch(columns, slice(begin, end))
         teaches = torch.from_numpy(batch.came)
         if begin == 0:
@@ -139,8 +140,8 @@ def _loss(
 
 
 class Said(NamedTuple):
-    """What a model says of held-out series after the burn-in: `near` [S, 7] and `found` [S, 4] of S samples that
-    are not labelled, the far quantiles [S, 3, 7], inputs [S, 37]; logits and labels of all samples."""
+    """What a model says of held-out series after the burn-in: quantiles `near` [S, 7] and `far` [S, 3, 7],
+    `found` [S, 4] and inputs [S, 37] of S samples that are not labelled; logits and labels of all samples."""
 
     near: Floats
     far: Floats
@@ -163,8 +164,8 @@ def said(model: Forecaster, data: Taught, plan: Plan) -> Said:
 
 
 def backtest(words: Said) -> dict[str, float]:
-    """Mean pinball loss (normalised units) at each horizon, and of simple forecasts of the next sample, each with
-    the quantiles of its own errors, which it is lent from the held-out series themselves."""
+    """Mean pinball loss (normalised units) at each horizon, and of simple forecasts of the next sample, each
+    with the quantiles of its own errors, which it is lent from the held-out series themselves."""
     known, next_level = words.found[:, 0], words.inputs[:, INPUTS.index("next_level")]
     simple = {
         "running_mean": np.zeros_like(known),

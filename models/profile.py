@@ -1,4 +1,4 @@
-"""The slot tables: what each quarter of an hour looked like, on working days, Saturdays and Sundays, and last week.
+"""The slot tables: each quarter of an hour as it was on working days, Saturdays and Sundays, and last week.
 
 Times are UTC. Tables are float32 with NaN where nothing is known; a series takes 5 kB.
 """
@@ -29,7 +29,7 @@ def day_kind(slot: Floats) -> Floats:
 
 
 class Tables(NamedTuple):
-    """The tables of every series, and the `columns` [n] of those at hand; `places` below are indices into them."""
+    """The tables of every series, and the `columns` [n] of those at hand; `places` are indices into these."""
 
     levels: Singles  # [2 x 3 x 96, N]: usual level by kind of day and slot, then the usual size of residuals
     week: Singles  # [7 x 96, N]: the mean of each slot when it was last seen
@@ -63,8 +63,8 @@ class Tables(NamedTuple):
         return np.asarray(self.days[day_kind(slots).astype(np.intp), self.columns[places]])
 
     def learn(self, places: Places, slots: Floats, mean: Singles, size: Singles, usual: Singles) -> None:
-        """Fold ended slots in: the `mean` of each less the day's offset is in `mean[1]`, as seen in `mean[0]`;
-        `size` and `usual` are the residuals' mean size in it and altogether. Early days count more."""
+        """Fold ended slots in: `mean` [2, n] of each as seen, and less the day's offset; `size` and `usual`
+        are the residuals' mean size in it and altogether. Early days count more."""
         columns, row = self.columns[places], _row(slots)
         scale_row = row + KINDS * SLOTS
         self.week[(slots % WEEK_SLOTS).astype(np.intp), columns] = mean[0]
@@ -84,9 +84,10 @@ class Tables(NamedTuple):
     def rebase(self, places: Places, move: Callable[[Singles], Singles], slope: Singles) -> None:
         """Express levels through `move` and sizes by the factor `slope` [n]."""
         columns, half = self.columns[places], KINDS * SLOTS
-        self.levels[:half, columns] = move(self.levels[:half, columns])
+        for table, first in ((self.levels, half), (self.week, WEEK_SLOTS)):
+            rows = np.flatnonzero((~np.isnan(table[:first, columns])).any(axis=1))[:, None]
+            table[rows, columns] = move(table[rows, columns])
         self.levels[half:, columns] *= slope
-        self.week[:, columns] = move(self.week[:, columns])
 
 
 def _row(slots: Floats) -> Places:

@@ -41,17 +41,19 @@ class Network:
     def __init__(self, tensors: dict[str, Singles]) -> None:
         hidden = tensors["lstm.weight_hh_l0"].shape[1]
         bias = tensors["lstm.bias_ih_l0"] + tensors["lstm.bias_hh_l0"]
-        # h comes before the inputs, as in `seen`, so that one array serves both products;
-        # sigmoid(x) = tanh(x / 2) / 2 + 1 / 2: with i, f and o halved, one tanh serves all four gates.
+        # h comes before the inputs, as in `seen`, so that one array serves both products.
         weights = np.concatenate((tensors["lstm.weight_hh_l0"], tensors["lstm.weight_ih_l0"]), axis=1)
-        halves = np.repeat(np.array([0.5, 0.5, 1.0, 0.5], dtype=np.float32), hidden)[:, None]
+        # sigmoid(x) = tanh(x / 2) / 2 + 1 / 2: with i, f and o halved, one tanh serves all four gates. The
+        # order is i, f, o, g (torch: i, f, g, o), so that those three are one block.
+        places = np.arange(4 * hidden).reshape(4, hidden)[[0, 1, 3, 2]].ravel()
+        halves = np.repeat(np.array([0.5, 0.5, 0.5, 1.0], dtype=np.float32), hidden)[:, None]
         self.hidden, self._cumulation = hidden, _cumulation()
-        self._gates, self._gates_bias = np.ascontiguousarray(weights * halves), bias[:, None] * halves
+        self._gates = np.ascontiguousarray(weights[places] * halves)
+        self._gates_bias = bias[places, None] * halves
         heads = np.concatenate((tensors["near.weight"], tensors["far.weight"]))
+        biases = np.concatenate((tensors["near.bias"], tensors["far.bias"]))
         self._quantiles = heads.reshape(len(HORIZONS), -1, hidden)
-        self._quantiles_bias = np.concatenate((tensors["near.bias"], tensors["far.bias"])).reshape(
-            len(HORIZONS), -1, 1
-        )
+        self._quantiles_bias = biases.reshape(len(HORIZONS), -1, 1)
         self._seen, self._seen_bias = tensors["seen.weight"], tensors["seen.bias"][:, None]
         self._anomaly, self._anomaly_bias = tensors["anomaly.weight"], tensors["anomaly.bias"]
 
@@ -62,10 +64,10 @@ class Network:
         gates = self._gates @ np.concatenate((h, inputs))
         gates += self._gates_bias
         np.tanh(gates, out=gates)
-        i, f, g, o = gates.reshape(4, self.hidden, -1)
-        for gate in (i, f, o):
-            gate *= _HALF
-            gate += _HALF
+        open_gates = gates[: 3 * self.hidden]
+        open_gates *= _HALF
+        open_gates += _HALF
+        i, f, o, g = gates.reshape(4, self.hidden, -1)
         c *= f
         i *= g
         c += i
@@ -82,7 +84,7 @@ class Network:
         out = self._quantiles[horizon] @ h
         out += self._quantiles_bias[horizon]
         weights = np.exp(out[len(LEVELS) :])
-        anchor = (weights * anchors).sum(axis=0) / weights.sum(axis=0)
+        anchor = np.add.reduce(weights * anchors) / np.add.reduce(weights)
         steps = np.logaddexp(out[: len(LEVELS)], np.float32(0))
         np.add(out[MEDIAN], anchor, out=steps[MEDIAN])
         return np.asarray(self._cumulation @ steps)

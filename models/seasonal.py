@@ -18,17 +18,21 @@ from models.streaming import GRACE, MAX_SERIES, TAIL, Streaming, surprise, tail_
 
 SLOTS, DAY, WEEKEND = 96, 86400.0, 5
 COLUMNS = (
-    "slot", "sum", "count", "base", "known", "last", "short", "long", "steps", "low", "high",
+    "slot", "sum", "count", "base", "known", "last", "short", "long", "steps", "low", "high", "held",
     "error_base", "error_short", "error_long", "error_last",
 )  # fmt: skip
-(SLOT, SUM, COUNT, BASE, KNOWN, LAST, SHORT, LONG, STEPS, LOW, HIGH, ERRORS, _, _, _) = range(len(COLUMNS))
+(SLOT, SUM, COUNT, BASE, KNOWN, LAST, SHORT, LONG, STEPS, LOW, HIGH, HELD, ERRORS, _, _, _) = range(
+    len(COLUMNS)
+)
 SHORT_RATE, LONG_RATE, ERROR_RATE, PROFILE_RATE = 1 / 8, 1 / 64, 1 / 128, 0.3
 QUANTILE_STEP = 0.08
 NORMAL = 2.06  # the 95 % quantile of a normal distribution in its mean absolute deviations
+HELD_RATE = 1 / 8  # of the score: what lasts a few samples scores, as does at once what is absurd
+ODD, ABSURD = 7.0, 12.0  # tails beyond the band
 TAIL_SHARE = 0.414 / TAIL  # of the 95 % edge: the tail that a normal distribution has up to its 99 % quantile
 NARROWEST, WIDEST = 0.25, 40.0  # mean absolute errors between forecast and edge of the band
 LARGEST_ERROR = 8.0  # mean errors that one sample can teach
-RELATIVE_FLOOR, FLOOR = 1e-4, 1e-9
+RELATIVE_FLOOR, FLOOR, COARSE = 1e-4, 1e-9, 2e-3
 # Quantiles of a Laplace distribution in its mean absolute deviations, [7, 1].
 _LAPLACE = np.array([[math.copysign(math.log(2 * min(p, 1 - p)), p - 0.5)] for p in LEVELS])
 
@@ -103,9 +107,9 @@ def _known(slot: Floats, profile: Floats) -> Floats:
 
 
 def _later(at: Floats, own: Floats, profile: Floats) -> Floats:
-    """[H, n] the profile at each horizon after `at`; the present base where it is not known."""
+    """[H, n] the profile at each horizon after `at`; the base where it, or the present one, is not known."""
     found = [_known(np.floor((at + h) * SLOTS / DAY), profile) for h in horizons.HORIZONS]
-    return np.stack([np.where(np.isnan(it), own[BASE], it) for it in found])
+    return np.stack([np.where(np.isnan(it) | (own[KNOWN] == 0), own[BASE], it) for it in found])
 
 
 def _turn(slot: Floats, own: Floats, profile: Floats, mean: Floats) -> None:
@@ -144,10 +148,14 @@ def _judged(own: Floats, levels: Floats, values: Floats) -> Floats:
     size = np.maximum(own[ERRORS + best, column], _floor(levels))
     edges = np.stack((own[LOW], own[HIGH]))
     ratio = (values - expected) / size
-    beyond = np.stack((own[LOW] - ratio, ratio - own[HIGH])) / (np.abs(edges) * TAIL_SHARE)
+    # Told in shares of the level where that is more: a disk that fills by a hair is no anomaly.
+    coarse = size / np.maximum(size, COARSE * np.abs(levels[MEAN]))
+    beyond = np.stack((own[LOW] - ratio, ratio - own[HIGH])) * coarse / (np.abs(edges) * TAIL_SHARE)
     lower, upper = expected + size * edges
     signed = surprise(beyond, ratio, np.zeros(1), edges)
-    return np.concatenate((np.stack((lower, expected, upper)), tail_score(beyond), signed[None]))
+    own[HELD] += HELD_RATE * (tail_score(beyond)[0] - own[HELD])
+    absurd = -np.expm1(-np.maximum(np.abs(signed) - ODD, 0) / ABSURD)
+    return np.stack((lower, expected, upper, np.maximum(own[HELD], absurd), signed))
 
 
 def _learn(own: Floats, block: Floats, values: Floats, winsorised: Floats) -> None:

@@ -40,7 +40,8 @@ class Step(NamedTuple):
     """What one step says, arrays [n]. `expected`, `lower`, `upper` (5 % and 95 %) were forecast before the
     sample came, in the signal's unit; NaN where nothing was forecast. `score` (0..1) stays up while an event
     lasts. `surprise` is signed: -1..1 within the band (0 = as expected), beyond it 1 + the distance in units
-    of the forecast's exponential tail. `silent` holds Silence codes; where silent, surprise is 0."""
+    of the forecast's exponential tail. `silent` holds Silence codes; where silent, surprise is 0. `wrong` is
+    how likely the sample belongs to something wrong, seen in its context; 0 where a detector cannot tell."""
 
     expected: Floats
     lower: Floats
@@ -48,6 +49,7 @@ class Step(NamedTuple):
     score: Floats
     surprise: Floats
     silent: NDArray[np.int8]
+    wrong: Floats
 
 
 def tail_score(beyond: Floats) -> Floats:
@@ -68,9 +70,8 @@ class Streaming(ABC):
     def __init__(self, shapes: Mapping[str, tuple[tuple[int, ...], type]], max_series: int) -> None:
         levels = ((len(normaliser.COLUMNS),), np.float64)
         self._bank = Bank({"levels": levels, **shapes}, max_series, f"detector {self.name}")
-        self._late: dict[
-            int, tuple[float, int]
-        ] = {}  # column -> newest of its late samples, how many in order
+        # Column -> newest of its late samples, how many came in order; no part of the state.
+        self._late: dict[int, tuple[float, int]] = {}
 
     def update(self, at: float, values: Mapping[str, float]) -> dict[str, Score]:
         """One batched step at `at` (Unix seconds); NaN, infinite and absurd values (> 1e150) are missing.
@@ -81,17 +82,16 @@ class Streaming(ABC):
         names, numbers = self._checked(at, values)
         if not names:
             return {}
-        step = self.advance(self.columns(names), np.full(len(names), at), numbers)
-        counts = self._bank.arrays["levels"][COUNT, self._bank.positions(names)]
-        elapsed = self._bank.arrays["levels"][ELAPSED, self._bank.positions(names)]
-        rows = zip(
-            names, numbers.tolist(), zip(*map(np.ndarray.tolist, step)), counts.tolist(), elapsed.tolist()
-        )
+        columns = self.columns(names)
+        step = self.advance(columns, np.full(len(names), at), numbers)
+        levels = self._bank.take("levels", columns)
+        columnwise = (numbers, *step[:4], step.silent, levels[COUNT], levels[ELAPSED])
+        rows = zip(names, *map(np.ndarray.tolist, columnwise), strict=True)
         return {
             name: _late(value)
-            if word[5] == Silence.LATE
-            else Score(*word[:4], _silence(word[5], count, pause))
-            for name, value, word, count, pause in rows
+            if silent == Silence.LATE
+            else Score(expected, lower, upper, score, _silence(silent, count, elapsed))
+            for name, value, expected, lower, upper, score, silent, count, elapsed in rows
         }
 
     def columns(self, names: Sequence[str]) -> NDArray[np.intp]:
@@ -103,16 +103,16 @@ class Streaming(ABC):
         """One causal step of the series in `columns` [n] (each at most once): `values` [n] at `at` [n] (Unix
         seconds, which may differ). NaN, infinite and absurd values (> 1e150) are missing; a sample that is
         not newer than the last is late. A clock that was set back is believed after BELIEVED late samples."""
-        block, silent = np.empty((5, len(columns))), np.empty(len(columns), dtype=np.int8)
+        block, silent = np.empty((6, len(columns))), np.empty(len(columns), dtype=np.int8)
         for begin in range(0, len(columns), CHUNK):
             part = slice(begin, begin + CHUNK)
             self._advance(columns[part], at[part], values[part], block[:, part], silent[part])
-        return Step(block[1], block[0], block[2], block[3], block[4], silent)
+        return Step(block[1], block[0], block[2], block[3], block[4], silent, block[5])
 
     def _advance(
         self, columns: NDArray[np.intp], at: Floats, values: Floats, block: Floats, silent: NDArray[np.int8]
     ) -> None:
-        """One step of a chunk; fills `block` [5, n] (lower, expected, upper, score, surprise) and `silent`."""
+        """One step of a chunk; fills `silent` and `block` [6, n], in the order of _step."""
         usable = (np.abs(values) <= LARGEST) & np.isfinite(at)
         counts = self._bank.arrays["levels"][COUNT, columns]
         new = usable & (counts == 0)
@@ -129,7 +129,7 @@ class Streaming(ABC):
         block[:3], block[3:] = np.nan, 0
         silent[:] = np.where(usable, Silence.LATE, Silence.MISSING)
         if fresh.any():
-            part, codes = np.empty((5, np.count_nonzero(fresh))), np.empty(np.count_nonzero(fresh), np.int8)
+            part, codes = np.empty((6, np.count_nonzero(fresh))), np.empty(np.count_nonzero(fresh), np.int8)
             self._go(columns[fresh], at[fresh], values[fresh], part, codes)
             block[:, fresh], silent[fresh] = part, codes
 
@@ -139,16 +139,20 @@ class Streaming(ABC):
         """Step series whose samples are new."""
         index = run_of(columns)
         levels = self._bank.take("levels", index)
-        block[:] = self._step(at, index, levels, values)
+        said = self._step(at, index, levels, values)
+        block[: len(said)], block[len(said) :] = said, 0
         self._bank.put("levels", index, levels)
-        silent[:] = _quiet(levels)
-        block[3:, silent != Silence.SPEAKS] = 0
+        silent[:] = 0
+        quiet = (levels[COUNT] <= _GRACE) | (levels[ELAPSED] > PAUSE * levels[GAP])
+        if np.count_nonzero(quiet):
+            silent[:] = _quiet(levels)
+            block[3:, quiet] = 0
 
     def _set_back(
         self, columns: NDArray[np.intp], at: Floats, usable: NDArray[np.bool_], fresh: NDArray[np.bool_]
     ) -> NDArray[np.bool_]:
-        """Which of the late samples are the BELIEVED-th in order since the last fresh one: their clock was set
-        back, or had been set forward by mistake. It goes on from there, one usual gap before them."""
+        """Which of the late samples are the BELIEVED-th in order since the last fresh one: their clock was
+        set back, or had been set forward by mistake. It goes on from there, one usual gap before them."""
         believed, levels = np.zeros(len(columns), dtype=bool), self._bank.arrays["levels"]
         for column in columns[fresh].tolist() if self._late else ():
             self._late.pop(column, None)
@@ -184,7 +188,7 @@ class Streaming(ABC):
     def _step(self, at: Floats, index: Index, levels: Floats, values: Floats) -> Floats:
         """Score, then learn `values` [n] (`levels` [8, n] in place).
 
-        Returns [5, n]: lower, expected, upper, score, surprise.
+        Returns [5 or 6, n]: lower, expected, upper, score, surprise, and `wrong` where it can tell.
         """
 
     def _kind(self) -> dict[str, str]:
@@ -232,7 +236,8 @@ def surprise(beyond: Floats, found: Floats, median: Floats, edges: Floats) -> Fl
         np.where(found < median, median - edges[0], edges[1] - median), 1e-12
     )
     outer = np.where(beyond[1] > 0, 1 + beyond[1], -1 - beyond[0])
-    return np.where((beyond > 0).any(axis=0), outer, np.clip(inner, -1, 1))
+    inner = np.minimum(np.maximum(inner, -1), 1)
+    return np.asarray(np.where((beyond[0] > 0) | (beyond[1] > 0), outer, inner))
 
 
 def _silence(code: int, count: float, elapsed: float) -> str:

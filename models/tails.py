@@ -2,7 +2,7 @@
 
 Of each row of [k, n] the running 95 % quantile and the mean excess over it are learnt (peaks over threshold;
 Siffer et al., "Anomaly Detection in Streams with Extreme Value Theory", 2017), so that what lies beyond is
-told in mean excesses. What stays there counts once, when it rises: a persistent change is news only at first.
+told in mean excesses.
 """
 
 import numpy as np
@@ -12,36 +12,31 @@ from models.normaliser import Floats
 
 Singles = NDArray[np.float32]
 
-ROWS = 3  # of state for each row of numbers: where its tail begins, mean excess, how high it was lately
+ROWS = 2  # of state for each row of numbers: where its tail begins, mean excess
 BEYOND = 0.05  # share of samples that lie in the tail
 MEMORY = 3000.0  # samples over which it is learnt
 MOST = 16.0  # mean excesses that count
-HOLDS = 100.0  # samples over which it is forgotten how high a row was
 _FIRST, _HASTE, _EXCESS_RATE = 3, 8.0, 5.0
-_HELD = np.float32(np.exp(-1 / HOLDS))
 
 
-def rise(tails: Singles, numbers: Singles, count: Floats, least: Singles) -> Singles:
-    """By how many mean excesses `numbers` [k, n] lie further in their tails than lately.
+def beyond(tails: Singles, numbers: Singles, count: Floats, least: Singles) -> Singles:
+    """By how many mean excesses `numbers` [k, n] lie further in their tails than is usual there, 0..MOST.
 
-    Learns `tails` [3 k, n] in place. `count` [n] is how many samples each series has had, this one included;
+    Learns `tails` [2 k, n] in place. `count` [n] is how many samples each series has had, this one included;
     `least` [k, 1] the smallest mean excess of a row, in its unit.
     """
-    start, excess, held = tails.reshape(ROWS, len(numbers), -1)
+    start, excess = tails.reshape(ROWS, len(numbers), -1)
     width, over = np.maximum(excess, least), numbers - start
-    beyond = over > 0
-    held *= _HELD
-    far = np.minimum(over / width - 1, MOST)
-    risen = np.maximum(far - held, 0)
-    np.maximum(held, far, out=held)
+    outside = over > 0
+    far = np.minimum(np.maximum(over / width - 1, 0), MOST)
     rate = np.maximum(1 / count, 1 / MEMORY).astype(np.float32)
     young = count <= _FIRST
     if np.count_nonzero(young):
         start[:, young] += over[:, young] / 2
-    start += np.minimum(_HASTE * rate, 0.5) * (beyond - BEYOND) * width
+    start += np.minimum(_HASTE * rate, 0.5) * (outside - BEYOND) * width
     np.minimum(over, 6 * width, out=over)
     over -= excess
     over *= np.minimum(_EXCESS_RATE * rate, 1)
-    over *= beyond
+    over *= outside
     excess += over
-    return np.asarray(risen)
+    return np.asarray(far)

@@ -117,7 +117,7 @@ def build_service(config: Config, state: StateFolder) -> tuple[Service, Stores]:
     stores = open_stores(config, state.path)
     clock, telemetry = SystemClock(), Telemetry(stores.records)
     rows = load_rows(config.slos)
-    trusted = [r.name for r in config.registries if r.trust.keys or r.trust.trust_store]
+    trusted = [r.name for r in config.registries if r.trust.configured]
     judge = Evaluator(rows, load_windows(), stores.samples, stores.events, config.probe.interval, trusted)
     folders = [SHIPPED_PLAYBOOKS, *([config.playbooks] if config.playbooks else [])]
     catalogue, broken = Catalogue.load(folders)

@@ -3,12 +3,13 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-import httpx
+from typing import TYPE_CHECKING, Any
 
 from seawall.core.errors import InputError, SeawallError
 from seawall.statefolder import SOCKET, short_path
+
+if TYPE_CHECKING:
+    import httpx
 
 TOKEN_ENV = "SEAWALL_TOKEN"  # noqa: S105 - a name, not a secret
 TIMEOUT = 30.0
@@ -22,6 +23,8 @@ class Client:
     """JSON over HTTP; every failure is a SeawallError that names the remedy."""
 
     def __init__(self, url: str | None, state: Path, env: Mapping[str, str] = os.environ) -> None:
+        import httpx  # here, since it would cost every verb 60 ms of start-up
+
         self._place = url or str(state / SOCKET)
         if url:
             token = env.get(TOKEN_ENV)
@@ -60,6 +63,8 @@ class Client:
                 return items
 
     def _ask(self, method: str, path: str, **options: Any) -> Any:
+        import httpx
+
         try:
             answer = self._http.request(method, f"/api/v1{path}", **options)
         except httpx.HTTPError as error:
@@ -69,7 +74,7 @@ class Client:
         raise ServiceRefused(_detail(answer))
 
 
-def _detail(answer: httpx.Response) -> str:
+def _detail(answer: "httpx.Response") -> str:
     try:
         return str(answer.json()["detail"])
     except (ValueError, KeyError, TypeError):

@@ -7,13 +7,14 @@ import os
 import re
 import stat
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, IPvAnyAddress, model_validator
 
 from seawall.core.errors import InputError
-from seawall.core.times import parse_duration
+from seawall.core.times import parse_duration, parse_time
 from seawall.yamlfile import Document, read_yaml, validate
 
 CONFIG_ENV = "SEAWALL_CONFIG"
@@ -59,11 +60,67 @@ class Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Trust(Model):
-    """Whose signatures count. Read, not used yet: signature checks are not built (see README)."""
+def _moment(value: object) -> object:
+    """A time or a day (its first second, UTC) -> Unix seconds."""
+    if isinstance(value, date):
+        value = value.isoformat()
+    return parse_time(value) if isinstance(value, str) else value
 
-    keys: tuple[Path, ...] = ()
+
+def _key(value: object) -> object:
+    return {"file": value} if isinstance(value, str | Path) else value
+
+
+def revoked(value: Path | str) -> Path | str:
+    """`sha256:<hex>` stays text, everything else is a path. ValueError."""
+    if not isinstance(value, str) or not value.startswith("sha256:"):
+        return Path(value) if isinstance(value, str) else value
+    if not re.fullmatch(r"sha256:[0-9a-f]{64}", value):
+        raise ValueError(f"{value!r} is no fingerprint; write it like sha256:<64 hex digits>")
+    return value
+
+
+Moment = Annotated[float, BeforeValidator(_moment)]
+Revoked = Annotated[Path | str, BeforeValidator(revoked)]
+
+
+class SigningKey(Model):
+    """A public key, and between which times its signatures count."""
+
+    file: Path
+    not_before: Moment | None = None
+    not_after: Moment | None = None
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "SigningKey":
+        if self.not_before is not None and self.not_after is not None and self.not_before >= self.not_after:
+            raise ValueError("not_before is not before not_after; exchange them")
+        return self
+
+
+class Believed(Model):
+    """Whose signatures count: keys, and authorities of certificates."""
+
+    keys: tuple[Annotated[SigningKey, BeforeValidator(_key)], ...] = ()
     trust_store: Path | None = None
+
+
+class TrustRule(Believed):
+    """For the repositories that `match` (`*` crosses slashes), instead of the registry's own."""
+
+    match: str = Field(min_length=1)
+
+
+class Trust(Believed):
+    """Whose signatures count in a registry; what is revoked counts nowhere in it."""
+
+    revoked: tuple[Revoked, ...] = ()
+    repositories: tuple[TrustRule, ...] = ()
+
+    @property
+    def configured(self) -> bool:
+        """Is there anybody to believe?"""
+        return any(it.keys or it.trust_store for it in (self, *self.repositories))
 
 
 class Process(Model):
@@ -207,6 +264,19 @@ class Probe(Model):
         return self
 
 
+class Pulls(Model):
+    """How pulls of unsigned images are counted. `lookups` are images looked at a second, `parallel` at once."""
+
+    grace: Annotated[float, BeforeValidator(_seconds), Field(ge=0, le=3600)] = 120.0
+    recheck: Seconds = 60.0
+    lookups: float = Field(default=20.0, gt=0, le=1000)
+    parallel: int = Field(default=4, ge=1, le=64)
+    exclude_agents: tuple[str, ...] = (
+        "cosign", "notation", "trivy", "grype", "syft", "clair", "kyverno", "policy-controller", "ratify",
+    )  # fmt: skip
+    exclude_users: tuple[str, ...] = ("robot$*Trivy-*", "robot$*Clair-*")
+
+
 class Server(Model):
     """Where Seawall itself listens."""
 
@@ -242,6 +312,7 @@ class Config(Model):
     policy: Path | None = None
     inventory: Path | None = None
     probe: Probe = Probe()
+    pulls: Pulls = Pulls()
     server: Server = Server()
     webhooks: Webhooks = Webhooks()
 

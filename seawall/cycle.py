@@ -21,6 +21,7 @@ from seawall.core.signals import Event, Sample, labels
 from seawall.core.slos import Indicator, SloStatus, Status
 from seawall.core.stages import Correlator, Judge, Observer, Repair
 from seawall.core.times import format_duration
+from seawall.traffic import Traffic
 
 SEAWALL = "seawall"
 GOOD_ROUNDS = 3
@@ -53,6 +54,7 @@ class Cycle:
         self._p = parts
         self._lock = threading.Lock()
         self._notes: dict[tuple[str, str], list[str]] = {}
+        self._traffic = Traffic(parts.events)
         self._fresh: dict[str, dict[str, float]] = {}
         self._good: dict[str, tuple[int, float]] = {}
         self._tried: set[str] = set()
@@ -128,7 +130,7 @@ class Cycle:
 
     def _look(self, registry: str, now: float, statuses: Sequence[SloStatus]) -> Sight:
         """What the models say of what is fresh; kept and told. Their faults stop nothing else."""
-        values = self._fresh.pop(registry, {})
+        values = self._fresh.pop(registry, {}) | self._traffic.count(registry, now)
         values |= {f"slo:{s.name}": s.value for s in statuses if s.value is not None and s.samples}
         if self._p.watcher is None:
             return NOTHING

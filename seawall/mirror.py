@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from seawall.core.ports import Collector
-from seawall.core.signals import DIGESTS, SIGNALS, Sample, Signal
+from seawall.core.signals import DIGESTS, PULLS, SIGNALS, Sample, Signal
 
 _FAMILY = {series: signal.name for signal in SIGNALS.values() for series in signal.series()}
 
@@ -62,7 +62,10 @@ class Mirror:
             labels=("registry", "collector"),
         )
         digests = CounterMetricFamily(DIGESTS, SIGNALS[DIGESTS].help, labels=SIGNALS[DIGESTS].labels)
+        pulls = CounterMetricFamily(PULLS, SIGNALS[PULLS].help, labels=SIGNALS[PULLS].labels)
         for (registry, name), collector in list(self._sources.items()):
+            for signature, count in dict(getattr(collector, "pulls", {})).items():
+                pulls.add_metric([registry, signature], count)
             for result, count in getattr(collector, "lines", {}).items():
                 lines.add_metric([registry, name, result], count)
             for result, count in getattr(collector, "digests", {}).items():
@@ -72,7 +75,7 @@ class Mirror:
         depth = GaugeMetricFamily("seawall_queue_depth", "What waits in a bounded queue", labels=("queue",))
         for queue, ask in list(self._queues.items()):
             depth.add_metric([queue], ask())
-        yield from (lines, broken, digests, depth)
+        yield from (lines, broken, digests, pulls, depth)
 
 
 def _metric(signal: Signal, samples: Sequence[Sample]) -> Metric:

@@ -38,17 +38,19 @@ async def pull_once(asked: Asked, config: Path | None) -> tuple[Pull, str]:
         remedy = "write it like registry.example.com:5000/team/app:1.0"
         raise InputError(asked.image, "names no registry", remedy)
     loaded = configuration.load(configuration.locate(config, os.environ)[0])
-    endpoint = _endpoint(asked, image.host, loaded)
+    endpoint = endpoint_asked(asked, image.host, loaded)
     platform = parse_platform(asked.platform) if asked.platform else Platform()
     wanted = Wanted(image, asked.timeout, platform, throttling_fails=False)
     return await probe(endpoint, wanted, now=time.time()), endpoint.url
 
 
-def _endpoint(asked: Asked, host: str, config: Config) -> Endpoint:
+def endpoint_asked(asked: Asked, host: str, config: Config) -> Endpoint:
+    """How to reach a host: as configured, else HTTPS, else plain HTTP on loopback or where asked for.
+    InputError."""
     site = _site(asked.site, config)
-    registry = _configured(host, config)
+    registry = configured(host, config)
     if registry is None:
-        scheme = "http" if asked.plain_http or _loopback(host) else "https"
+        scheme = "http" if asked.plain_http or is_loopback(host) else "https"
         registry = Registry(name="asked", url=f"{scheme}://{host}")
     flags = {"ca_file": asked.ca_file, "client_cert": asked.client_cert, "client_key": asked.client_key}
     registry = registry.model_copy(update={key: file for key, file in flags.items() if file})
@@ -65,11 +67,13 @@ def _site(name: str | None, config: Config) -> Site:
     return known[name]
 
 
-def _configured(host: str, config: Config) -> Registry | None:
+def configured(host: str, config: Config) -> Registry | None:
+    """The registry of the configuration at a host."""
     return next((it for it in config.registries if Endpoint(it.url).netloc == host), None)
 
 
-def _loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Is it this machine, by address or as `localhost`?"""
     name = host.rsplit(":", 1)[0].strip("[]") if not host.endswith("]") else host.strip("[]")
     try:
         return ipaddress.ip_address(name).is_loopback

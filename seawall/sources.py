@@ -6,12 +6,16 @@ from collectors.caches import CountedLog
 from collectors.certificates import RegistryCertificate
 from collectors.exchange import TlsFiles
 from collectors.probe import LOCAL, PullProbe
+from collectors.pull_signatures import PullSignatures
+from collectors.pulls.looks import Looks, Pace
+from collectors.pulls.told import Excluded
 from collectors.pulling.address import parse_url
 from collectors.pulling.dial import Route
 from collectors.pulling.exchange import Endpoint
 from collectors.pulling.images import parse_platform
 from collectors.pulling.pull import Wanted, image_of
 from collectors.pulling.tokens import Credentials
+from collectors.pulls.trusting import TrustFiles
 from seawall.config import Config, Probe, Registry, Site, read_secret
 from seawall.core.ports import Collector, EventStore, SampleStore
 from seawall.event_sources import event_collectors
@@ -34,6 +38,7 @@ def build_collectors(
     collectors += storage_collectors(config)
     if samples is not None:
         collectors += slow_collectors(config, samples)
+        collectors += [verdicts_of(it, config, events) for it in config.registries if it.trust.configured]
     return named_apart(collectors)
 
 
@@ -72,6 +77,17 @@ def certificate_of(registry: Registry, config: Config) -> RegistryCertificate:
     """The registry's certificate, as the first site sees it."""
     site = sites_of(config)[0]
     return RegistryCertificate(registry.name, endpoint_of(registry, config.probe, site, registry.url))
+
+
+def verdicts_of(registry: Registry, config: Config, events: EventStore) -> PullSignatures:
+    """The verdicts on a registry's pulls; it goes on where it stopped. InputError for files of trust."""
+    pulls, site = config.pulls, sites_of(config)[0]
+    endpoint = endpoint_of(registry, config.probe, site, site.urls.get(registry.name, registry.url))
+    looks = Looks(endpoint, TrustFiles(registry.trust), pulls.recheck, Pace(pulls.lookups, pulls.parallel))
+    excluded = Excluded(pulls.exclude_agents, pulls.exclude_users)
+    collector = PullSignatures(registry.name, events, looks, excluded, pulls.grace)
+    collector.restore(events.checkpoint(collector.source))
+    return collector
 
 
 def endpoint_of(registry: Registry, probe: Probe, site: Site, url: str) -> Endpoint:

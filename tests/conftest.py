@@ -56,6 +56,12 @@ async def proxy() -> AsyncIterator[Proxy]:
 
 def pytest_report_header() -> list[str]:
     """What this machine has for the tests that need a real server."""
-    programs = ("podman", "docker-registry", "chromium", "prometheus-alertmanager", "prometheus-node-exporter")
+    programs = (
+        "podman",
+        "docker-registry",
+        "chromium",
+        "prometheus-alertmanager",
+        "prometheus-node-exporter",
+    )
     missing = [program for program in programs if shutil.which(program) is None]
     return [f"real servers missing, their tests are skipped: {', '.join(missing)}"] if missing else []

@@ -135,6 +135,23 @@ def changed(path: str, answer: Answer | None) -> Callable[[Request], Answer | No
     return lambda request: answer if request.path.startswith(path) else registry(request)
 
 
+class Wire(asyncio.Transport):
+    """A transport in memory: what was written, and whether it is closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written, self.closed = b"", False
+
+    def write(self, data: bytes) -> None:
+        self.written += data
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def abort(self) -> None:
+        self.closed = True
+
+
 class Proxy:
     """A forward proxy: CONNECT, and GET with a whole URL. `asked` holds the request lines."""
 

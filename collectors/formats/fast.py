@@ -24,7 +24,7 @@ _VERSIONS = (" HTTP/1.1", " HTTP/1.0", " HTTP/2.0", " HTTP/3.0")
 _STATUS = re.compile(r" (\d{3}) ", re.ASCII)
 _USER = re.compile(r"[^\s\0]+", re.ASCII)
 _TAIL = re.compile(rf"{QUOTED[1:]} {QUOTED}(?: {QUOTED})?\s*", re.ASCII)
-_AGAIN = '","registry.digest":"'
+_AGAIN = '","registry.digest":"sha256:'
 _MOST_DIGITS = 18  # of a size: surely below 2^63
 _IPV4 = int(socket.AF_INET)
 

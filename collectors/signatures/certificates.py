@@ -5,8 +5,10 @@ Requirements").
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import pairwise
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509 import verification
 from cryptography.x509.oid import ExtendedKeyUsageOID
@@ -43,26 +45,44 @@ def name_of(certificate: x509.Certificate) -> str:
     return certificate.subject.rfc4514_string()[:200] or "a certificate without a subject"
 
 
-def check_chain(chain: Sequence[x509.Certificate], trust: Trust, now: float) -> None:
-    """The leaf leads to a root of the trust store, now. BadSignature says what is wrong."""
+def check_chain(
+    chain: Sequence[x509.Certificate], trust: Trust, roots: Sequence[x509.Certificate], now: float
+) -> None:
+    """Each certificate was issued by the next, none is revoked, and the leaf leads to one of `roots`, now.
+    BadSignature says what is wrong."""
     signer = name_of(chain[0])
+    _check_order(chain)
     for certificate in chain:
         if _revoked(certificate, trust):
             reason = f"revoked: {name_of(certificate)} is on the list of what was revoked"
             raise BadSignature(Code.REVOKED, reason, signer)
-    if _leads(chain, trust, now):
+    believed = [it for it in roots if not _revoked(it, trust)]
+    if _leads(chain, believed, now):
         return
-    _check_times(chain, trust, now, signer)
-    raise BadSignature(
-        Code.UNTRUSTED, f"untrusted: {signer} leads to no certificate of the trust store", signer
-    )
+    _check_times(chain, believed, now, signer)
+    reason = f"untrusted: {signer} leads to no certificate of the trust store"
+    raise BadSignature(Code.UNTRUSTED, reason, signer)
 
 
-def _check_times(chain: Sequence[x509.Certificate], trust: Trust, now: float, signer: str) -> None:
+def _check_order(chain: Sequence[x509.Certificate]) -> None:
+    """As notation wants it: nothing stands in a chain that does not belong to it, so that no bit of it can
+    change unnoticed."""
+    last = chain[-1]
+    itself = [(last, last)] if last.subject == last.issuer else []
+    try:
+        for issued, issuer in [*pairwise(chain), *itself]:
+            issued.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature) as error:
+        raise broken("its certificates are not each issued by the next") from error
+
+
+def _check_times(
+    chain: Sequence[x509.Certificate], roots: Sequence[x509.Certificate], now: float, signer: str
+) -> None:
     """Expired or not yet valid is what is wrong with a chain that was or will be good."""
     since = max(it.not_valid_before_utc.timestamp() for it in chain)
     until = min(it.not_valid_after_utc.timestamp() for it in chain)
-    if since > until or not _leads(chain, trust, (since + until) / 2):
+    if since > until or not _leads(chain, roots, (since + until) / 2):
         return
     if now > until:
         reason = f"expired: the certificate {signer} was valid until {rfc3339(until)}"
@@ -72,8 +92,8 @@ def _check_times(chain: Sequence[x509.Certificate], trust: Trust, now: float, si
         raise BadSignature(Code.NOT_YET_VALID, reason, signer)
 
 
-def _leads(chain: Sequence[x509.Certificate], trust: Trust, at: float) -> bool:
-    if not trust.roots:
+def _leads(chain: Sequence[x509.Certificate], roots: Sequence[x509.Certificate], at: float) -> bool:
+    if not any(_ends_in(chain[-1], root) for root in roots):
         return False
     authority = verification.ExtensionPolicy.permit_all().require_present(
         x509.BasicConstraints, verification.Criticality.AGNOSTIC, _authority
@@ -87,7 +107,7 @@ def _leads(chain: Sequence[x509.Certificate], trust: Trust, at: float) -> bool:
     leaf = leaf.may_be_present(x509.ExtendedKeyUsage, verification.Criticality.AGNOSTIC, _signs_code)
     verifier = (
         verification.PolicyBuilder()
-        .store(verification.Store(list(trust.roots)))
+        .store(verification.Store(list(roots)))
         .time(datetime.fromtimestamp(at, UTC).replace(tzinfo=None))
         .max_chain_depth(MAX_CHAIN)
         .extension_policies(ca_policy=authority, ee_policy=leaf)
@@ -96,6 +116,16 @@ def _leads(chain: Sequence[x509.Certificate], trust: Trust, at: float) -> bool:
     try:
         verifier.verify(chain[0], list(chain[1:]))
     except (verification.VerificationError, ValueError):
+        return False
+    return True
+
+
+def _ends_in(last: x509.Certificate, root: x509.Certificate) -> bool:
+    if last == root:
+        return True
+    try:
+        last.verify_directly_issued_by(root)
+    except (ValueError, TypeError, InvalidSignature):
         return False
     return True
 

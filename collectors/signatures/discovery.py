@@ -5,7 +5,7 @@ says of its entries is not relied on: each manifest is read, and must name the i
 """
 
 import asyncio
-from collections.abc import Awaitable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -18,14 +18,14 @@ SIMPLE_SIGNING = "application/vnd.dev.cosign.simplesigning.v1+json"
 COSIGN_ARTIFACT = "application/vnd.dev.cosign.artifact.sig.v1+json"
 BUNDLE = "application/vnd.dev.sigstore.bundle"
 NOTATION = "application/vnd.cncf.notary.signature"
+INDEX = "application/vnd.oci.image.index.v1+json"
 _T = TypeVar("_T")
 
 
 @dataclass(slots=True)
 class Found:
-    """Manifests that may hold signatures; what could not be asked; what is broken beyond reading."""
+    """What could not be asked, and what is thought of the signatures that were found."""
 
-    manifests: list[Manifest] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     opinions: list[Opinion] = field(default_factory=list)
 
@@ -40,27 +40,26 @@ class Found:
         return None
 
 
-async def discover(lookups: Lookups, digest: str) -> Found:
-    """Everything that may be a signature of `digest`."""
-    found, stem = Found(), digest.replace(":", "-")
-    tagged, listed = await asyncio.gather(
-        found.attempt(lookups.manifest(f"{stem}.sig")), found.attempt(_referrers(lookups, digest, stem))
-    )
+async def candidates(lookups: Lookups, digest: str, found: Found) -> AsyncGenerator[Manifest, None]:
+    """Every manifest that may hold a signature of `digest`, cosign's tag first."""
+    stem = digest.replace(":", "-")
+    tagged = await found.attempt(lookups.manifest(f"{stem}.sig"))
     if tagged is not None:
-        found.manifests.append(tagged)
-    digests = list(dict.fromkeys(str(it.get("digest")) for it in listed or ()))
-    if len(digests) > MAX_REFERRERS:
-        found.failures.append(f"the image has {len(digests)} referrers, {MAX_REFERRERS} are read")
-    turns = asyncio.Semaphore(_PARALLEL)
+        yield tagged
+    listed = _likely_first(await found.attempt(_referrers(lookups, digest, stem)) or [])
+    if len(listed) > MAX_REFERRERS:
+        found.failures.append(f"the image has {len(listed)} referrers, {MAX_REFERRERS} are read")
+    for start in range(0, min(len(listed), MAX_REFERRERS), _PARALLEL):
+        some = listed[start : min(start + _PARALLEL, MAX_REFERRERS)]
+        for manifest in await asyncio.gather(*(found.attempt(lookups.manifest(it)) for it in some)):
+            if manifest is not None and _subject(manifest) == digest:
+                yield manifest
 
-    async def read(reference: str) -> None:
-        async with turns:
-            manifest = await found.attempt(lookups.manifest(reference))
-        if manifest is not None and _subject(manifest) == digest:
-            found.manifests.append(manifest)
 
-    await asyncio.gather(*(read(it) for it in digests[:MAX_REFERRERS]))
-    return found
+def _likely_first(listed: list[Mapping[str, Any]]) -> list[str]:
+    """Digests, each once; those that the list calls signatures are read before the rest."""
+    kinds = {str(it.get("digest")): str(it.get("artifactType")) for it in listed}
+    return sorted(kinds, key=lambda it: not kinds[it].startswith((COSIGN_ARTIFACT, BUNDLE, NOTATION)))
 
 
 async def _referrers(lookups: Lookups, digest: str, stem: str) -> list[Mapping[str, Any]]:
@@ -69,7 +68,7 @@ async def _referrers(lookups: Lookups, digest: str, stem: str) -> list[Mapping[s
     if listed is not None:
         return listed
     index = await lookups.manifest(stem)
-    entries = index.document.get("manifests") if index else None
+    entries = index.document.get("manifests") if index and index.media_type == INDEX else None
     return [it for it in entries if isinstance(it, dict)] if isinstance(entries, list) else []
 
 
@@ -84,8 +83,9 @@ def layers_of(manifest: Manifest) -> list[Mapping[str, Any]]:
     return [it for it in listed if isinstance(it, dict)] if isinstance(listed, list) else []
 
 
-def kind_of(manifest: Manifest) -> str:
-    """The type of an artifact: its artifactType, else its config's media type (OCI image spec 1.1)."""
+def kinds_of(manifest: Manifest) -> set[str]:
+    """The types of an artifact: its artifactType, and its config's media type, which older clients used
+    instead (OCI image specification 1.1)."""
     config = manifest.document.get("config")
-    fallback = config.get("mediaType") if isinstance(config, dict) else None
-    return str(manifest.document.get("artifactType") or fallback or "")
+    named = config.get("mediaType") if isinstance(config, dict) else None
+    return {it for it in (manifest.document.get("artifactType"), named) if isinstance(it, str)}

@@ -12,6 +12,7 @@ from typing import Any
 import cbor2
 
 from collectors.signatures.lookups import strict_json
+from collectors.signatures.simplesigning import from_base64
 from collectors.signatures.verdicts import broken
 from seawall.core.times import parse_time
 
@@ -21,6 +22,7 @@ _EXPIRY = "io.cncf.notary.expiry"
 _ALGORITHM, _CRITICAL, _CONTENT_TYPE, _CHAIN = 1, 2, 3, 33
 _ALGORITHMS = {-7: "ES256", -35: "ES384", -36: "ES512", -37: "PS256", -38: "PS384", -39: "PS512"}
 _COSE_SIGN1 = 18
+_YEAR_10000 = 253402300800
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ def read_jws(body: bytes) -> Envelope:
         content_type=headers.get("cty"),
         headers=headers,
         expiry=_moment(headers.get(_EXPIRY)),
-        chain=[_standard(it) for it in _list(unprotected.get("x5c"), "x5c")],
+        chain=[from_base64(it, "a certificate of its chain") for it in _list(unprotected.get("x5c"), "x5c")],
         message=f"{protected}.{payload}".encode(),
         signature=_decoded(_text(document, "signature")),
         payload=_decoded(payload),
@@ -100,18 +102,23 @@ def _cbor(data: bytes) -> Any:
 
 
 def _moment(value: object) -> float | None:
+    """Unix seconds; None if there is none. BadSignature."""
     if value is None:
         return None
     try:
         if isinstance(value, datetime):
             return value.timestamp()
-        return parse_time(value) if isinstance(value, str) else float(value)  # type: ignore[arg-type]
-    except (ValueError, TypeError, OverflowError) as error:
+        if isinstance(value, str):
+            return parse_time(value)
+        if isinstance(value, int | float) and 0 <= value < _YEAR_10000:
+            return float(value)
+    except (ValueError, OverflowError) as error:
         raise broken("its expiry is no time") from error
+    raise broken("its expiry is no time")
 
 
 def _object(value: object, what: str) -> Mapping[Any, Any]:
-    if not isinstance(value, dict):
+    if not isinstance(value, Mapping):
         raise broken(f"{what} is missing or no map")
     return value
 
@@ -149,10 +156,3 @@ def _decoded(text: str) -> bytes:
         if base64.urlsafe_b64encode(data).rstrip(b"=").decode() == text:
             return data
     raise broken("a part of the envelope is no base64url")
-
-
-def _standard(text: object) -> bytes:
-    try:
-        return base64.b64decode(str(text), validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise broken("a certificate of its chain cannot be read") from error

@@ -25,19 +25,22 @@ _CURVES: dict[str, hashes.HashAlgorithm] = {
 _REMEDY = "give a PEM public key (ECDSA P-256/384/521, RSA from 2048 bits, Ed25519) or certificate"
 
 
-def read_public_key(path: Path) -> PublicKey:
-    """A PEM public key (RFC 7468), or the key of a PEM certificate. InputError."""
+def read_public_key(path: Path) -> tuple[PublicKey, float, float]:
+    """A PEM public key (RFC 7468), or the key of a PEM certificate, with the Unix seconds between which it is
+    valid: always, if it is no certificate's. InputError."""
     data = read_file(path)
+    if data.count(b"-----BEGIN ") > 1:
+        raise InputError(str(path), "more than one PEM block", "keep one key a file")
     try:
-        key: object = (
-            x509.load_pem_x509_certificate(data).public_key()
-            if b"BEGIN CERTIFICATE" in data
-            else serialization.load_pem_public_key(data)
-        )
+        if b"BEGIN CERTIFICATE-----" in data:
+            made = x509.load_pem_x509_certificate(data)
+            times = made.not_valid_before_utc.timestamp(), made.not_valid_after_utc.timestamp()
+            return usable(made.public_key(), str(path)), *times
+        key = serialization.load_pem_public_key(data)
     except (ValueError, UnsupportedAlgorithm) as error:
         secret = "; this is a private key" if b"PRIVATE KEY" in data else ""
         raise InputError(str(path), f"no public key{secret}", _REMEDY) from error
-    return usable(key, str(path))
+    return usable(key, str(path)), float("-inf"), float("inf")
 
 
 def read_file(path: Path) -> bytes:

@@ -17,8 +17,8 @@ from collectors.pulling.wire import Response
 
 MAX_BLOB = 4 << 20  # bytes of a signature's payload or envelope
 MAX_PAGES = 16  # of a list
-# What a registry without a route answers, besides 404; it says nothing about the image.
-_NO_ROUTE = (400, 404, 405, 406, 410, 501)
+# What registries without the route answer, as go-containerregistry and so cosign take it; 5xx is a failure.
+_NO_ROUTE = (400, 404, 405, 406)
 _NEXT = re.compile(r"<([^>]+)>\s*;[^,]*\brel=\"?next\"?")
 
 
@@ -124,8 +124,10 @@ class Lookups:
         self, path: str, what: str, limit: int, accept: str = "*/*"
     ) -> tuple[int, Mapping[str, str], bytes]:
         async def read(response: Response, steps: Steps) -> tuple[int, Mapping[str, str], bytes]:
-            body = await response.read(limit)
-            return response.status, response.headers, body
+            said = f"answered {response.status}"
+            if response.status != 200 and (told := steps.blame(said)) != said:
+                raise LookupFailed(f"{what}: {told}")  # another host's 404 is not the registry's
+            return response.status, response.headers, await response.read(limit)
 
         url = f"/v2/{self.repository}/{quote(path, safe='/:?=&+%._-~')}"
         try:
@@ -157,11 +159,15 @@ def _listed(body: bytes, what: str) -> list[Mapping[str, Any]]:
 
 
 def strict_json(body: bytes) -> object:
-    """JSON without duplicate keys, which two readers could read differently. BadContent."""
+    """UTF-8 JSON (RFC 8259) without duplicate keys, which two readers could read differently. BadContent."""
     try:
-        return json.loads(body, object_pairs_hook=_unique)
+        return json.loads(body.decode(), object_pairs_hook=_unique, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise BadContent("no JSON") from error
+
+
+def _no_number(text: str) -> None:
+    raise ValueError(f"{text} is no JSON")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -66,7 +66,8 @@ def _opinion(envelope: Envelope, image: Manifest, trust: Trust, now: float) -> O
         raise broken("it does not fit its content and certificate")
     signer = name_of(chain[0])
     _check_target(envelope.payload, image, signer)
-    check_chain(chain, trust, now)
+    signs_itself = envelope.headers.get(SCHEME, _SCHEMES[0]) == _SCHEMES[0]
+    check_chain(chain, trust, trust.roots if signs_itself else trust.authorities, now)
     if envelope.expiry is not None and now > envelope.expiry:
         raise BadSignature(Code.EXPIRED, f"expired: the signature ended {rfc3339(envelope.expiry)}", signer)
     return Opinion(Code.TRUSTED, f"signed by {signer}", signer)

@@ -68,10 +68,13 @@ def _check(payload: bytes, digest: str, signer: str) -> None:
 
 
 def from_base64(text: object, what: str) -> bytes:
-    """Standard base64 (RFC 4648 section 4). BadSignature."""
+    """Standard base64 (RFC 4648 section 4) in its only spelling. BadSignature."""
     if not isinstance(text, str) or not text:
         raise broken(f"{what} is missing")
     try:
-        return base64.b64decode(text, validate=True)
+        data = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
         raise broken(f"{what} is no base64") from error
+    if base64.b64encode(data).decode() != text:
+        raise broken(f"{what} is no base64")
+    return data

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from itertools import pairwise
 from pathlib import Path
 
 from cryptography import x509
@@ -12,7 +13,10 @@ from collectors.signatures.verdicts import Code, Opinion
 from seawall.core.errors import InputError
 from seawall.core.times import rfc3339
 
-_SUFFIXES = (".pem", ".crt", ".cer", ".cert")
+FINGERPRINT = "sha256:"
+_SUFFIXES = (".pem", ".crt", ".cer", ".cert", ".der")
+_KINDS = ("ca", "signingAuthority", "tsa")
+_REMEDY = "put the authorities' certificates (PEM or DER, .pem or .crt) into it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +32,18 @@ class TrustedKey:
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """For the images of one repository. `revoked` are SHA-256 fingerprints of public keys (hex)."""
+    """For the images of one repository. `roots` are authorities of signers, `authorities` those of notation's
+    signing authorities; `revoked` are SHA-256 fingerprints of public keys (hex)."""
 
     keys: Sequence[TrustedKey] = ()
     roots: Sequence[x509.Certificate] = ()
+    authorities: Sequence[x509.Certificate] = ()
     revoked: frozenset[str] = frozenset()
 
     @property
     def empty(self) -> bool:
         """Is there nobody to believe?"""
-        return not self.keys and not self.roots
+        return not self.keys and not self.roots and not self.authorities
 
     def opinion(self, signature: bytes, message: bytes, now: float) -> Opinion | None:
         """Of a signature over `message` by one of our keys; None if none of them made it."""
@@ -79,35 +85,66 @@ class Trusts:
 
 
 def read_key(path: Path, not_before: float | None = None, not_after: float | None = None) -> TrustedKey:
-    """A key file. InputError."""
+    """A key file; a certificate's key counts within the certificate's own time too. InputError."""
+    key, since, until = read_public_key(path)
     return TrustedKey(
         path.name,
-        read_public_key(path),
-        float("-inf") if not_before is None else not_before,
-        float("inf") if not_after is None else not_after,
+        key,
+        since if not_before is None else max(since, not_before),
+        until if not_after is None else min(until, not_after),
     )
 
 
-def read_roots(folder: Path) -> list[x509.Certificate]:
-    """The certificates of a trust store: PEM or DER files (.pem, .crt, .cer, .cert) in a folder and the
-    folders in it, as notation keeps them, or one file. InputError."""
-    remedy = "put the authorities' certificates (PEM or DER, .pem or .crt) into it"
-    if folder.is_file():
-        files = [folder]
-    elif folder.is_dir():
-        files = sorted(it for it in folder.rglob("*") if it.is_file() and it.suffix.lower() in _SUFFIXES)
-    else:
-        raise InputError(str(folder), "no such folder", "name the trust store's folder")
-    if not files:
-        raise InputError(str(folder), "no certificate in this trust store", remedy)
-    return [certificate for file in files for certificate in _certificates(file, remedy)]
+def read_revoked(named: Sequence[Path | str]) -> frozenset[str]:
+    """Fingerprints (`sha256:<hex>` of the SubjectPublicKeyInfo), and those of key files. InputError."""
+    return frozenset(
+        fingerprint(read_public_key(it)[0]) if isinstance(it, Path) else it.removeprefix(FINGERPRINT)
+        for it in named
+    )
 
 
-def _certificates(file: Path, remedy: str) -> list[x509.Certificate]:
+@dataclass(frozen=True, slots=True)
+class TrustStore:
+    """The certificates of a trust store, by what they are believed for."""
+
+    roots: Sequence[x509.Certificate] = ()
+    authorities: Sequence[x509.Certificate] = ()
+
+
+def read_trust_store(path: Path) -> TrustStore:
+    """PEM or DER certificates (.pem, .crt, .cer, .cert) of a folder and the folders in it, or of one file. In
+    notation's layout (`x509/ca`, `x509/signingAuthority`, `x509/tsa`) each counts for its own only; those of
+    `tsa` sign no images. InputError."""
+    files = _files(path)
+    plain = [it for it in files if not _kind(it, path)]
+    roots = plain + [it for it in files if _kind(it, path) == "ca"]
+    authorities = plain + [it for it in files if _kind(it, path) == "signingAuthority"]
+    if not roots and not authorities:
+        raise InputError(str(path), "no certificate in this trust store", _REMEDY)
+    read = {file: _certificates(file) for file in files}
+    return TrustStore(*([it for file in some for it in read[file]] for some in (roots, authorities)))
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise InputError(str(path), "no such folder", "name the trust store's folder")
+    return sorted(it for it in path.rglob("*") if it.is_file() and it.suffix.lower() in _SUFFIXES)
+
+
+def _kind(file: Path, store: Path) -> str:
+    """Which of notation's folders a file is in, "" if in none."""
+    parts = (store.name, *file.relative_to(store).parts) if file != store else ()
+    pairs = pairwise(parts)
+    return next((kind for above, kind in pairs if above == "x509" and kind in _KINDS), "")
+
+
+def _certificates(file: Path) -> list[x509.Certificate]:
     data = read_file(file)
     try:
         if b"-----BEGIN" in data:
             return x509.load_pem_x509_certificates(data)
         return [x509.load_der_x509_certificate(data)]
     except ValueError as error:
-        raise InputError(str(file), "no certificate", remedy) from error
+        raise InputError(str(file), "no certificate", _REMEDY) from error

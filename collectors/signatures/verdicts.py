@@ -70,3 +70,9 @@ def judged(digest: str, opinions: list[Opinion], failures: list[str]) -> Verdict
     if best:
         return Verdict(digest, UNSIGNED, best.reason, best.code, best.signer)
     return Verdict(digest, UNSIGNED, "no signature", Code.NO_SIGNATURE)
+
+
+def weightiest(verdicts: list[Verdict]) -> Verdict:
+    """Of an image and the indexes that hold it, none of which is signed: what is unknown leaves it open, else
+    the most telling; the image's own among equals."""
+    return max(verdicts, key=lambda it: (it.signature == UNKNOWN, list(Code).index(it.code)))

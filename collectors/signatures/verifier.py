@@ -2,9 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, replace
 
-from collectors.exchange import reason_of
 from collectors.pulling.exchange import Endpoint, Exchange
 from collectors.pulling.phases import LIMITS, Timeline
 from collectors.pulling.tokens import Tokens
@@ -15,18 +16,20 @@ from collectors.signatures.discovery import (
     NOTATION,
     SIMPLE_SIGNING,
     Found,
-    discover,
-    kind_of,
+    candidates,
+    kinds_of,
     layers_of,
 )
 from collectors.signatures.lookups import BadContent, LookupFailed, Lookups, Manifest
 from collectors.signatures.trust import Trust
-from collectors.signatures.verdicts import SIGNED, UNKNOWN, Code, Opinion, Verdict, judged
+from collectors.signatures.verdicts import SIGNED, UNKNOWN, Code, Opinion, Verdict, judged, weightiest
 
 DEADLINE = 20.0  # seconds for all look-ups of one image
 ANSWER = 5.0  # seconds for one of them
-MAX_TAGS = 64  # that are looked at for an index that holds the image
+MAX_TAGS = 256  # that are looked at for an index that holds the image
+MAX_PARENTS = 8  # of them that are verified
 NO_TRUST = "no trust configured: there is no key and no trust store to hold a signature against"
+_PARALLEL = 4
 
 
 async def verify(
@@ -35,104 +38,122 @@ async def verify(
     reference: str,
     trust: Trust,
     tokens: Tokens | None = None,
-    parents: bool = False,
+    parents: bool | Collection[str] = False,
     deadline: float = DEADLINE,
 ) -> Verdict:
-    """The verdict on an image by tag or digest; with `parents`, a signed index that holds it counts too.
+    """The verdict on an image by tag or digest. A signed index that holds it counts too: one of `parents`
+    (digests), or any that a tag of the repository names where `parents` is True.
 
-    Never raises for what the registry does; InputError for TLS files of ours.
+    Never raises for what the registry does; InputError for our own files (TLS, password).
     """
     limits: Mapping[str, float] = {**LIMITS, **endpoint.limits, "signature": ANSWER}
-    reached = Endpoint(endpoint.url, endpoint.credentials, endpoint.tls, endpoint.route, limits)
-    try:
-        async with (
-            asyncio.timeout(deadline),
-            Exchange(reached, Timeline(), tokens) as exchange,
-        ):
-            lookups = Lookups(exchange, repository)
-            return await (_with_parents if parents else verdict_of)(lookups, reference, trust)
-    except TimeoutError:
-        reason = f"look-up failed: not all answers came within {deadline:g} s"
-    except OSError as error:
-        reason = f"look-up failed: {reason_of(error)}"
-    return Verdict(reference if ":" in reference else "", UNKNOWN, reason, Code.LOOKUP_FAILED)
+    reached = replace(endpoint, limits=limits)
+    until = asyncio.get_running_loop().time() + deadline
+    async with Exchange(reached, Timeline(), tokens) as exchange:
+        return await Inquiry(Lookups(exchange, repository), trust, until).verdict(reference, parents)
 
 
-async def verdict_of(lookups: Lookups, reference: str, trust: Trust) -> Verdict:
-    """The verdict on one manifest itself."""
-    known = reference if ":" in reference else ""
-    try:
-        image = await lookups.manifest(reference)
-    except (LookupFailed, BadContent) as error:
-        return Verdict(known, UNKNOWN, f"look-up failed: {error}", Code.LOOKUP_FAILED)
-    if image is None:
-        reason = "look-up failed: the registry has no such image"
-        return Verdict(known, UNKNOWN, reason, Code.LOOKUP_FAILED)
-    if trust.empty:
-        return Verdict(image.digest, UNKNOWN, NO_TRUST, Code.NO_TRUST)
-    found = await discover(lookups, image.digest)
-    now = time.time()
-    for manifest in found.manifests:
-        found.opinions += await _opinions(lookups, manifest, image, trust, now, found)
-    return judged(image.digest, found.opinions, found.failures)
+@dataclass(frozen=True, slots=True)
+class Inquiry:
+    """Look-ups in one repository, held against one trust, until a time of the event loop's clock."""
 
+    lookups: Lookups
+    trust: Trust
+    until: float
 
-async def _opinions(
-    lookups: Lookups, manifest: Manifest, image: Manifest, trust: Trust, now: float, found: Found
-) -> list[Opinion]:
-    kind = kind_of(manifest)
-    simple = kind == COSIGN_ARTIFACT or any(
-        it.get("mediaType") == SIMPLE_SIGNING for it in layers_of(manifest)
-    )
-    if simple:
-        question = simplesigning.opinions(lookups, manifest, image.digest, trust, now)
-    elif kind.startswith(BUNDLE):
-        question = bundle.opinions(lookups, manifest, image.digest, trust, now)
-    elif kind == NOTATION:
-        question = notation.opinions(lookups, manifest, image, trust, now)
-    else:
+    async def verdict(self, reference: str, parents: bool | Collection[str] = False) -> Verdict:
+        """Of the image itself, else of an index that holds it: cosign signs the index alone."""
+        own, image = await self.own(reference)
+        if own.signature == SIGNED or image is None or self.trust.empty or not parents:
+            return own
+        return await self._with_parents(own, parents)
+
+    async def own(self, reference: str) -> tuple[Verdict, Manifest | None]:
+        """Of one manifest by itself, and the manifest."""
+        image, found = None, Found()
+        try:
+            async with asyncio.timeout_at(self.until):
+                image = await self._image(reference)
+                if not self.trust.empty:
+                    await self._judge(image, found)
+        except LookupFailed as error:
+            found.failures.append(str(error))
+        except TimeoutError:
+            found.failures.append("not all answers came in time")
+        if image is None:
+            return judged(reference if ":" in reference else "", [], found.failures), None
+        if self.trust.empty:
+            return Verdict(image.digest, UNKNOWN, NO_TRUST, Code.NO_TRUST), image
+        return judged(image.digest, found.opinions, found.failures), image
+
+    async def _image(self, reference: str) -> Manifest:
+        try:
+            image = await self.lookups.manifest(reference)
+        except BadContent as error:
+            raise LookupFailed(str(error)) from error
+        if image is None:
+            raise LookupFailed("the registry has no such image")
+        return image
+
+    async def _judge(self, image: Manifest, found: Found) -> None:
+        """Every signature in turn, until one is trusted."""
+        now = time.time()
+        async with aclosing(candidates(self.lookups, image.digest, found)) as manifests:
+            async for manifest in manifests:
+                question = self._opinions(manifest, image, now)
+                found.opinions += await found.attempt(question) or []
+                if any(it.code is Code.TRUSTED for it in found.opinions):
+                    return
+
+    async def _opinions(self, manifest: Manifest, image: Manifest, now: float) -> list[Opinion]:
+        kinds, layers = kinds_of(manifest), {str(it.get("mediaType")) for it in layers_of(manifest)}
+        if COSIGN_ARTIFACT in kinds or SIMPLE_SIGNING in layers:
+            return await simplesigning.opinions(self.lookups, manifest, image.digest, self.trust, now)
+        if any(it.startswith(BUNDLE) for it in kinds | layers):
+            return await bundle.opinions(self.lookups, manifest, image.digest, self.trust, now)
+        if NOTATION in kinds:
+            return await notation.opinions(self.lookups, manifest, image, self.trust, now)
         return []
-    return await found.attempt(question) or []
 
-
-async def _with_parents(lookups: Lookups, reference: str, trust: Trust) -> Verdict:
-    """The image itself, else an index of its repository that holds it: cosign signs the index alone."""
-    own = await verdict_of(lookups, reference, trust)
-    if own.signature == SIGNED or not own.digest or trust.empty:
-        return own
-    try:
-        indexes = await indexes_with(lookups, own.digest)
-    except (LookupFailed, BadContent):
-        return own
-    for index in indexes:
-        parent = await verdict_of(lookups, index, trust)
-        if parent.signature == SIGNED:
-            reason = f"{parent.reason}, in the index {index}"
-            return Verdict(own.digest, SIGNED, reason, parent.code, parent.signer, index)
-    return own
-
-
-async def indexes_with(lookups: Lookups, digest: str) -> list[str]:
-    """Digests of the tagged indexes that hold `digest`, among the repository's first tags."""
-    turns, found = asyncio.Semaphore(4), list[str]()
-
-    async def look(tag: str) -> None:
-        async with turns:
+    async def _with_parents(self, own: Verdict, parents: bool | Collection[str]) -> Verdict:
+        verdicts, found = [own], Found()
+        if isinstance(parents, bool):
             try:
-                manifest = await lookups.manifest(tag)
-            except (LookupFailed, BadContent):
-                return
-        if manifest and digest in children_of(manifest):
-            found.append(manifest.digest)
+                async with asyncio.timeout_at(self.until):
+                    parents = await indexes_with(self.lookups, own.digest, found)
+            except TimeoutError:
+                found.failures.append("indexes that hold the image: not all answers came in time")
+                parents = ()
+        if found.failures:
+            verdicts.append(judged(own.digest, [], found.failures))
+        for digest in list(parents)[:MAX_PARENTS]:
+            parent, index = await self.own(digest)
+            if index is not None and own.digest not in children_of(index):
+                continue
+            reason = f"{parent.reason}, in the index {digest}"
+            told = replace(parent, digest=own.digest, reason=reason, parent=digest)
+            if told.signature == SIGNED:
+                return told
+            verdicts.append(told)
+        return weightiest(verdicts)
 
-    tags = [tag for tag in await lookups.tags(MAX_TAGS) if not tag.startswith("sha256-")]
-    await asyncio.gather(*(look(tag) for tag in tags))
-    return sorted(set(found))
+
+async def indexes_with(lookups: Lookups, digest: str, found: Found) -> list[str]:
+    """Digests of the indexes that hold `digest` and that one of the repository's first tags names; `found`
+    notes what could not be asked."""
+    turns = asyncio.Semaphore(_PARALLEL)
+
+    async def look(tag: str) -> str:
+        async with turns:
+            manifest = await found.attempt(lookups.manifest(tag))
+        return manifest.digest if manifest and digest in children_of(manifest) else ""
+
+    tags = [it for it in await found.attempt(lookups.tags(MAX_TAGS)) or [] if not it.startswith("sha256-")]
+    return sorted(set(await asyncio.gather(*(look(tag) for tag in tags))) - {""})
 
 
 def children_of(manifest: Manifest) -> list[str]:
     """The digests that an index holds; none for an image."""
     listed = manifest.document.get("manifests")
-    return (
-        [str(it.get("digest")) for it in listed if isinstance(it, dict)] if isinstance(listed, list) else []
-    )
+    entries = listed if isinstance(listed, list) else []
+    return [str(it.get("digest")) for it in entries if isinstance(it, dict)]

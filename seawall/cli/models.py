@@ -42,7 +42,7 @@ def detect(
     from models.alerting import THRESHOLD, Alerting
     from models.detection import detect as detected
 
-    made = _detector("running_mean" if without_lstm else detector)
+    made = _detector(detector, not without_lstm)
     alerting = Alerting(forecast=not without_lstm)
     places = dict(zip(file, files.destinations(_present(file, out), out), strict=True))
     recordings, faults = _read(file)
@@ -178,12 +178,19 @@ def _present(paths: Sequence[Path], out: Path | None) -> Sequence[Path]:
     return paths
 
 
-def _detector(name: str) -> "Streaming":
+def _detector(name: str, network: bool) -> "Streaming":
+    """A new detector of that name; without `network`, the LSTM's features alone."""
     from models import DETECTORS
+    from models.gate import LSTM
+    from models.lstm import Lstm
 
     if name not in DETECTORS:
         raise InputError("--detector", f"{name!r} is none", f"choose one of {', '.join(DETECTORS)}")
-    return DETECTORS[name]()
+    if network:
+        return DETECTORS[name]()
+    if name != LSTM:
+        raise InputError("--without-lstm", f"{name} has no network", f"use it with --detector {LSTM}")
+    return Lstm(network=False)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from seawall.core.actions import Action, ActionState
 from seawall.core.incidents import Finding, Incident, IncidentState
+from seawall.core.pulls import PullEvents
 from seawall.core.signals import Batch, Event, Labels, Sample
 
 
@@ -82,7 +83,7 @@ class SampleStore(Protocol):
         ...
 
 
-class EventStore(Protocol):
+class EventStore(PullEvents, Protocol):
     """Things that happened."""
 
     def append(self, events: Sequence[Event], checkpoints: Mapping[str, str]) -> int:

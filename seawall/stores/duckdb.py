@@ -19,11 +19,13 @@ import numpy as np
 from seawall.core.errors import StoreUnavailable
 from seawall.core.ports import Quantile, Slice
 from seawall.core.signals import Event, Labels, Sample
+from seawall.stores.duckdb_pulls import DuckPulls
 from seawall.stores.event_columns import COLUMNS as EVENT_COLUMNS
 from seawall.stores.event_columns import columns_of
 
 SCHEMES = ("duckdb",)
 DAY = 86400
+BLOCK = 1 << 20  # positions of one insertion
 _SAMPLE_COLUMNS = {
     "registry": "VARCHAR", "signal": "VARCHAR", "labels": "VARCHAR", "ts": "DOUBLE", "value": "DOUBLE",
 }  # fmt: skip
@@ -52,9 +54,13 @@ class DuckDatabase:
             raise StoreUnavailable(
                 f"{folder}: {error}; stop the Seawall that owns this folder, or give --state another one"
             ) from error
+        self.connection.execute("SET enable_progress_bar = false")  # it would be drawn on standard output
         for table, columns in _TABLES.items():
             listed = ", ".join(f"{name} {kind}" for name, kind in columns.items())
             self.connection.execute(f"CREATE TABLE IF NOT EXISTS {table} ({listed})")
+            for name, kind in columns.items():
+                self.connection.execute(f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {name} {kind}")
+        self.connection.execute("CREATE SEQUENCE IF NOT EXISTS arrivals")
         self.connection.execute(
             "CREATE TABLE IF NOT EXISTS checkpoints (source VARCHAR PRIMARY KEY, position VARCHAR)"
         )
@@ -74,7 +80,11 @@ class DuckDatabase:
         self, table: str, columns: Mapping[str, Sequence[Any]], checkpoints: Mapping[str, str] | None = None
     ) -> int:
         """Append rows that are not there yet, with checkpoints, in one transaction; how many were new."""
-        arrays = {name: np.array(columns[name], dtype=_dtype(kind)) for name, kind in _TABLES[table].items()}
+        arrays = {
+            name: np.array(columns[name], dtype=_dtype(kind))
+            for name, kind in _TABLES[table].items()
+            if name != "seq"
+        }
         with self.lock:
             try:
                 self.connection.begin()
@@ -88,6 +98,8 @@ class DuckDatabase:
                 raise StoreUnavailable(f"{self.folder}: {error}") from error
 
     def _insert_new(self, table: str, arrays: Mapping[str, Any]) -> int:
+        if table == "events":
+            arrays = {**arrays, "seq": self._positions(len(arrays["ts"]))}
         self.connection.register("incoming", dict(arrays))
         try:
             first, last = float(arrays["ts"].min()), float(arrays["ts"].max())
@@ -102,6 +114,12 @@ class DuckDatabase:
             return int(done[0]) if done else 0
         finally:
             self.connection.unregister("incoming")
+
+    def _positions(self, count: int) -> Any:
+        """Numbers above all that were given before, in the order of the rows."""
+        sql = "SELECT min(nextval('arrivals')) FROM range(?)"
+        [(first,)] = self.connection.execute(sql, [count // BLOCK + 1]).fetchall()
+        return first * BLOCK + np.arange(count)
 
     def _rollback(self) -> None:
         try:
@@ -158,7 +176,11 @@ class DuckDatabase:
                 str(self.folder / name)
                 for (name,) in self.query("SELECT file FROM days WHERE kind = ? ORDER BY file", [table])
             ]
-            closed = f" UNION ALL BY NAME SELECT * FROM read_parquet({files!r})" if files else ""
+            closed = (
+                f" UNION ALL BY NAME SELECT * FROM read_parquet({files!r}, union_by_name = true)"
+                if files
+                else ""
+            )
             self.connection.execute(f"CREATE OR REPLACE VIEW {table}_all AS SELECT * FROM {table}{closed}")
 
     def close(self) -> None:
@@ -168,7 +190,13 @@ class DuckDatabase:
 
 
 def _dtype(kind: str) -> Any:
-    return {"VARCHAR": object, "DOUBLE": np.float64, "BOOLEAN": np.bool_, "INTEGER": np.int32}[kind]
+    return {
+        "VARCHAR": object,
+        "DOUBLE": np.float64,
+        "BOOLEAN": np.bool_,
+        "INTEGER": np.int32,
+        "BIGINT": np.int64,
+    }[kind]
 
 
 class DuckSamples:
@@ -230,7 +258,7 @@ class DuckSamples:
         self.database.close()
 
 
-class DuckEvents:
+class DuckEvents(DuckPulls):
     """The event store over a DuckDatabase."""
 
     def __init__(self, database: DuckDatabase) -> None:

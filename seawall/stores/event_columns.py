@@ -4,7 +4,9 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from seawall.core.pulls import DATASET, SOURCES
 from seawall.core.signals import EXCLUDED_USER_AGENTS, Event
+from seawall.core.times import parse_time
 
 COLUMNS = {
     "id": "VARCHAR",
@@ -18,6 +20,13 @@ COLUMNS = {
     "client_request": "BOOLEAN",
     "client_manifest": "BOOLEAN",
     "body": "VARCHAR",
+    # Columns that came later: rows of an older Seawall lack them.
+    "seq": "BIGINT",
+    "source": "BOOLEAN",
+    "image": "BOOLEAN",
+    "signature": "VARCHAR",
+    "settles": "VARCHAR",
+    "judged": "DOUBLE",
 }
 
 
@@ -56,6 +65,38 @@ def client_address(event: Event) -> str | None:
     return None if value is None else str(value)
 
 
+def is_of_source(event: Event) -> bool:
+    """One of those that tell of pulls told it."""
+    return event.fields.get("event.dataset") in SOURCES
+
+
+def is_image(event: Event) -> bool:
+    """A manifest was pulled or pushed. HEAD asks only: Distribution tells it as a pull all the same."""
+    fields = event.fields
+    return (
+        fields.get("event.action") in ("pull", "push")
+        and fields.get("registry.operation") == "manifest"
+        and fields.get("http.request.method") != "HEAD"
+        and is_of_source(event)
+    )
+
+
+def signature_of(event: Event) -> str | None:
+    """The verdict on a pull, if the event is one."""
+    fields = event.fields
+    return fields.get("seawall.signature") if fields.get("event.dataset") == DATASET else None
+
+
+def settled(event: Event) -> str | None:
+    """The id of the unknown verdict that this one settles."""
+    return event.fields.get("seawall.settles") if signature_of(event) else None
+
+
+def judged_at(event: Event) -> float:
+    """When a verdict was reached; NaN of what is none."""
+    return parse_time(str(event.fields["event.created"])) if signature_of(event) else float("nan")
+
+
 def columns_of(events: Sequence[Event]) -> dict[str, list[Any]]:
     """Column name -> values, in the order of `events`; a missing status is 0, a missing duration NaN."""
     return {
@@ -69,5 +110,10 @@ def columns_of(events: Sequence[Event]) -> dict[str, list[Any]]:
         "duration": [float("nan") if (d := duration_seconds(e)) is None else d for e in events],
         "client_request": [is_client_request(e) for e in events],
         "client_manifest": [is_client_manifest(e) for e in events],
+        "source": [is_of_source(e) for e in events],
+        "image": [is_image(e) for e in events],
+        "signature": [signature_of(e) for e in events],
+        "settles": [settled(e) for e in events],
+        "judged": [judged_at(e) for e in events],
         "body": [json.dumps(dict(e.fields), ensure_ascii=False, separators=(",", ":")) for e in events],
     }

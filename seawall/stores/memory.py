@@ -13,6 +13,7 @@ from seawall.stores.event_columns import (
     is_client_manifest,
     is_client_request,
 )
+from seawall.stores.memory_pulls import MemoryPulls
 
 SCHEMES = ("memory",)
 
@@ -65,7 +66,7 @@ class MemorySamples:
         """Nothing to release."""
 
 
-class MemoryEvents:
+class MemoryEvents(MemoryPulls):
     """The event store in a dictionary by id."""
 
     def __init__(self) -> None:

@@ -5,12 +5,13 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
 import yaml
 
-from tests.registries import Registry, push
+from tests.registries import Registry, http_server, push
 from tests.serving import Up, until
 
 pytestmark = [
@@ -64,17 +65,44 @@ def test_the_figures_of_a_registry_come_and_go_with_it(registry, up, tmp_path):
     assert lines_of(running, "seawall_storage_used_ratio{"), "the disk is still there"
 
 
+def checked(tmp_path: Path, config: dict) -> tuple[int, dict]:
+    """The exit code of `seawall check --json`, and its checks by name."""
+    file = tmp_path / "checked.yaml"
+    file.write_text(yaml.safe_dump(config))
+    command = [sys.executable, "-m", "seawall", "check", "--json", "--config", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    return done.returncode, {check["name"]: check for check in json.loads(done.stdout)["checks"]}
+
+
 def test_a_check_says_what_each_kind_cannot_tell_and_what_is_wrong(registry, tmp_path):
     logs = tmp_path / "empty.log"
     logs.touch()
-    file = tmp_path / "checked.yaml"
-    file.write_text(yaml.safe_dump(config_of(registry, logs)))
-    command = [sys.executable, "-m", "seawall", "check", "--json", "--config", str(file)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    found = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
-    assert done.returncode == 1
+    code, found = checked(tmp_path, config_of(registry, logs))
+    assert code == 1
     assert "tells nothing of disk" in found["kind of main"]["found"]
     assert "summaries" in found["kind of dead"]["found"]
     assert found["metrics of main"]["ok"] and "sample(s)" in found["metrics of main"]["found"]
     assert not found["api of dead"]["ok"] and "connection refused" in found["api of dead"]["found"]
     assert not [name for name in found if name.startswith(("reclaimable", "growth", "cache"))]
+
+
+def test_harbor_is_read_by_its_pages_and_its_api(tmp_path, secret_file):
+    golden = Path(__file__).parent.parent / "golden/reconstructed"
+    documents = json.loads((golden / "harbor-api.json").read_text())
+
+    def answer(handler) -> bytes:
+        url = urlsplit(handler.path)
+        if url.path == "/metrics":
+            component = parse_qs(url.query).get("comp", ["exporter"])[0]
+            captured = golden.parent / "captured/distribution-2.8.2-cached-metrics.txt"
+            return (captured if component == "registry" else golden / f"harbor-{component}.prom").read_bytes()
+        return json.dumps(documents.get(url.path.removeprefix("/api/v2.0"), {})).encode()
+
+    with http_server(answer) as url:
+        harbor = {"name": "main", "kind": "harbor", "url": url, "metrics_url": f"{url}/metrics"}
+        harbor |= {"username": "robot", "password_file": str(secret_file("password", "secret"))}
+        _, found = checked(tmp_path, {"registries": [harbor]})
+    assert "jobservice is unhealthy: failed to check health" in found["api of main"]["found"]
+    assert "project team-a uses 97% of its quota" in found["metrics-exporter of main"]["found"]
+    for name in ("api", "metrics-core", "metrics-registry", "metrics-jobservice", "metrics-exporter"):
+        assert found[f"{name} of main"]["ok"] and "0 sample(s)" not in found[f"{name} of main"]["found"]

@@ -2,7 +2,6 @@
 
 import os
 import random
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -74,7 +73,7 @@ def count(service: Up) -> tuple[int, int, int]:
         database.close()
 
 
-def test_kills_in_the_middle_of_a_growing_log_lose_and_double_nothing(tmp_path):
+def test_kills_in_the_middle_of_a_growing_log_lose_and_double_nothing(tmp_path, record_property):
     """Kill -9 at random moments of the reading, and a rotation while Seawall is dead."""
     path, rng, part_lines = tmp_path / "registry.log", random.Random(3), SIZE // LINE // 2 * 2
     path.touch()
@@ -102,5 +101,7 @@ def test_kills_in_the_middle_of_a_growing_log_lose_and_double_nothing(tmp_path):
         assert count(service) == (wanted, wanted, wanted // 2)
     finally:
         service.stop()
-    print(f"{wanted} lines, {kills} kills, {time.monotonic() - began:.0f} s, {peak / 2**20:.0f} MiB")
+    record_property(
+        "figures", f"{wanted} lines, {kills} kills, {time.monotonic() - began:.0f} s, {peak} bytes"
+    )
     assert kills >= PARTS and peak < 500 << 20

@@ -117,7 +117,7 @@ async def test_the_engine_is_asked_where_there_is_no_file(kept, podman):
 async def test_a_container_that_is_not_there_says_why_and_what_to_do(kept):
     with pytest.raises(SeawallError, match=f"container {NAME}: podman: .*no such container.*; start the"):
         await kept.round(kept.logs())
-    with pytest.raises(SeawallError, match="podman: .*; docker: .*"):
+    with pytest.raises(SeawallError, match=r"podman: .*; docker: .*"):
         await kept.round(kept.logs("auto"))
 
 

@@ -274,6 +274,16 @@ async def test_parts_of_a_split_container_line_are_joined_per_stream(path):
     assert sorted(reader.read()) == ["between", "joined"]
 
 
+async def test_a_part_whose_end_never_comes_holds_nothing_up_and_is_counted_once(path):
+    head = "2024-10-15T04:44:10.1Z"
+    path.write_text(f"{head} stdout P level=info msg=part\n{head} stderr F level=info msg=after\n")
+    reader = Reader(path)
+    for _ in range(3):
+        await reader.round()
+    assert sorted(reader.read()) == ["after", "part"] and reader.log.backlog == 0
+    assert reader.log.lines == {"distribution.logfmt": 2}
+
+
 @pytest.mark.parametrize("bad", ["x", "[]", '{"offset": -1}', '{"offset": "a"}', '{"other": 1}'])
 def test_a_broken_checkpoint_is_refused(path, bad):
     with pytest.raises(InputError, match="delete it to read the file anew"):

@@ -383,6 +383,17 @@ def test_a_row_that_does_not_say_so_opens_no_incident(filling):
     assert filling.incidents == []
 
 
+def test_the_models_see_each_minute_of_traffic_once(filling):
+    disk(filling, 0.6)
+    assert "requests_per_minute" not in filling.watcher.heard[-1][2], "nobody ever asked"
+    slow_requests(filling, count=40, seconds=0.1)
+    for _ in range(30):
+        disk(filling, 0.6)
+    seen = [v["requests_per_minute"] for _, _, v in filling.watcher.heard if "requests_per_minute" in v]
+    assert sum(seen) == 40 and seen[-1] == 0, "what stops is seen to stop"
+    assert len(seen) == 5
+
+
 def test_models_that_fail_stop_nothing_else(world):
     class Failing(FakeWatcher):
         def look(self, registry, at, values, statuses):

@@ -195,7 +195,7 @@ def test_adapting_is_reproducible_gentle_and_moves_the_forecast_only(versions):
     versions.add("adapted-a", weights, card)
     before, after = (read_weights(path)[1] for path in (WEIGHTS, versions.path("adapted-a")))
     moved = max(float(np.abs(after[name] - before[name]).max()) for name in before)
-    assert 0 < moved < 0.05
+    assert 0 < moved < 0.2
     kept = [name for name in before if not name.startswith(("near", "far"))]
     assert kept and all(np.array_equal(before[name], after[name]) for name in kept), "only the forecast moves"
     assert adaptation(1, heard.append)([history(MINIMUM - 1)], WEIGHTS) is None

@@ -13,26 +13,10 @@ from hypothesis import strategies as st
 from collectors.pulling.address import parse_url
 from collectors.pulling.faults import Broken, Gone
 from collectors.pulling.http2 import Http2
+from tests.scripted import Wire
 
 ROUNDS = 20_000 if os.environ.get("SEAWALL_SOAK") else 200
 URL = parse_url("https://registry.example.com/v2/")
-
-
-class Wire(asyncio.Transport):
-    """A transport in memory: what was written, and whether it is closed."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.written, self.closed = b"", False
-
-    def write(self, data: bytes) -> None:
-        self.written += data
-
-    def is_closing(self) -> bool:
-        return self.closed
-
-    def abort(self) -> None:
-        self.closed = True
 
 
 class Peer:
@@ -117,13 +101,14 @@ async def test_a_body_that_nobody_wants_is_cancelled():
     assert b"\x00\x00\x04\x03" in peer.wire.written or not peer.theirs.open_outbound_streams
 
 
+@pytest.mark.timeout(20)
 @pytest.mark.parametrize(
     ("end", "error", "words"),
     [
         (lambda peer: peer.theirs.close_connection(11), Broken, "the connection was ended"),
         (lambda peer: peer.ours.connection_lost(None), Gone, "closed before an answer"),
         (lambda peer: peer.ours.connection_lost(ConnectionResetError(104, "reset")), OSError, "reset"),
-        (lambda peer: peer.ours.data_received(b"HTTP/1.1 400 Bad Request\r\n\r\n"), Broken, "no HTTP/2"),
+        (lambda peer: peer.ours.data_received(b"\0\0\1" + bytes(6) + b"x"), Broken, "no HTTP/2"),
     ],
 )
 async def test_the_end_of_the_connection_is_told_to_whoever_waits(end, error, words):

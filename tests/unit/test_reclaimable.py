@@ -4,6 +4,9 @@ import asyncio
 import hashlib
 import json
 import os
+import signal
+import subprocess
+import sys
 import time
 
 import psutil
@@ -137,12 +140,22 @@ async def test_a_folder_that_is_no_storage_is_told(tmp_path):
         await Reclaimable("reg", str(tmp_path), 60.0).collect(1.0)
 
 
-async def test_a_walk_is_killed_when_its_time_is_up(storage):
+def held(storage) -> None:
     """A manifest that is a pipe holds the walk for ever."""
     digest = storage.manifest("a", b"{}")
     data = storage.base / "blobs/sha256" / digest[7:9] / digest[7:] / "data"
     data.unlink()
     os.mkfifo(data)
+
+
+def test_a_walk_dies_by_itself_when_nobody_waits_any_more(storage):
+    held(storage)
+    command = [sys.executable, "-m", "collectors.reclaimable", str(storage.root), "0", "1"]
+    assert subprocess.run(command, check=False, timeout=60).returncode == -signal.SIGALRM
+
+
+async def test_a_walk_is_killed_when_its_time_is_up(storage):
+    held(storage)
     before = set(psutil.Process().children())
     walking = asyncio.create_task(Reclaimable("reg", str(storage.root), 60.0).collect(1.0))
     while not (started := set(psutil.Process().children()) - before):

@@ -1,0 +1,27 @@
+"""Trust as seawall.yaml has it: its files read, the same file once."""
+
+from collectors.signatures.trust import (
+    Trust,
+    TrustRule,
+    Trusts,
+    TrustStore,
+    read_key,
+    read_revoked,
+    read_trust_store,
+)
+from seawall.config import Believed
+from seawall.config import Trust as Configured
+
+
+def read_trusts(configured: Configured) -> Trusts:
+    """Whom a registry's configuration believes, by repository. InputError names the file that is wrong."""
+    revoked = read_revoked(configured.revoked)
+    rules = [TrustRule(it.match, read_trust(it, revoked)) for it in configured.repositories]
+    return Trusts(read_trust(configured, revoked), rules)
+
+
+def read_trust(believed: Believed, revoked: frozenset[str]) -> Trust:
+    """Keys and trust store, without what is revoked. InputError."""
+    store = read_trust_store(believed.trust_store) if believed.trust_store else TrustStore()
+    keys = [read_key(it.file, it.not_before, it.not_after) for it in believed.keys]
+    return Trust(keys, store.roots, store.authorities, revoked)

@@ -1,0 +1,40 @@
+"""On recorded telemetry of a real registry somebody is told before the promise breaks."""
+
+from functools import cache
+
+import pytest
+
+from benchmarks.faults import CALM, COLUMNS, DAY, FAULTS
+from benchmarks.figure import Figure
+from benchmarks.lead_time import TELEMETRY, told
+from models.backtest import backtest
+from models.files import read
+from models.lstm import Lstm
+
+BROKEN = sorted(set(FAULTS) - {"normal"})
+
+
+def test_every_fault_is_recorded() -> None:
+    assert {path.name for path in TELEMETRY.iterdir()} == {f"{name}.csv.gz" for name in FAULTS}
+    for name in FAULTS:
+        recording = read(TELEMETRY / f"{name}.csv.gz")
+        assert recording.columns == COLUMNS
+        assert (len(recording.at) == DAY) if name == "normal" else (len(recording.at) > CALM + 60)
+
+
+@cache
+def figures(name: str) -> list[Figure]:
+    """Of one recording; it takes some seconds."""
+    recording = read(TELEMETRY / f"{name}.csv.gz")
+    return told(name, recording, backtest([recording], {"lstm": Lstm}))
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_an_alert_comes_before_the_breach(name: str) -> None:
+    alert = figures(name)[0]
+    assert alert.kept, str(alert)
+
+
+def test_a_filling_disk_is_foretold() -> None:
+    forecast = figures("filling_disk")[1]
+    assert 0 < forecast.value < 90, str(forecast)
