@@ -1,7 +1,7 @@
 """The scoreboard: ours and others' detectors on labelled series, each with the same one-alert-per-event rule.
 
-`python -m benchmarks.detectors --root DATA --scorer score_detector.py --out DIR [NAME ...]` writes the
-answers of each detector to DIR/NAME in the form of `seawall detect` and prints what the scorer finds. Not part of
+`python -m benchmarks.detectors --root DATA --scorer score_detector.py --out DIR [NAME ...]` writes what each
+detector says to DIR/NAME in the form of `seawall detect`, and prints what the scorer finds. It is not part of
 `make bench`: it needs labelled data and takes minutes.
 """
 
@@ -23,7 +23,7 @@ from models.files import Recording, Verdict
 from models.normaliser import Floats
 
 Detector = Callable[[Sequence[Recording]], list[Verdict]]
-EVIDENCE = 1 / 3  # of one mean excess in the tail of a peer's score
+EVIDENCE = 1.0  # of one mean excess in the tail of a peer's score
 
 
 def alerted(scores: Floats) -> Floats:

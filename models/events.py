@@ -11,13 +11,11 @@ import numpy as np
 
 from models.normaliser import ONE, ZERO, Floats, constant
 
-ROWS = (
-    5  # of state: impulses gathered, alerts of late, alerts of a long time, what was told lately, level held
-)
+ROWS = 5  # of state: impulses gathered, alerts of late, alerts of long, what was told lately, level held
 FADES = 12.0  # samples over which impulses fade
-EVENT, STEEP = 30.0, constant(10.0)  # an alert raises the bar by ten of its heights, which fades over so many
-MOST = constant(10.0)  # heights that count in this
-BUDGET, COST = 2000.0, constant(0.5)  # and by a half, which fades over so many
+EVENT, STEEP = 30.0, constant(10.0)  # an alert raises the bar by ten of its heights, fading over so many,
+MOST = constant(10.0)  # (heights that count in this)
+BUDGET, COST = 2000.0, constant(0.5)  # and by a half, fading over so many
 CALM = constant(0.5)  # share of the height held under which an event is over
 FORGETS = constant(np.exp(-1 / 100))  # what is then left of it a sample later
 _FADING = np.exp(-1 / np.array([[FADES], [EVENT], [BUDGET], [EVENT]]))

@@ -265,7 +265,7 @@ class Probe(Model):
 
 
 class Pulls(Model):
-    """How pulls of unsigned images are counted. `lookups` are images looked at a second, `parallel` at once."""
+    """How pulls of unsigned images are counted: `lookups` images a second, `parallel` of them at once."""
 
     grace: Annotated[float, BeforeValidator(_seconds), Field(ge=0, le=3600)] = 120.0
     recheck: Seconds = 60.0

@@ -7,14 +7,14 @@ from collectors.certificates import RegistryCertificate
 from collectors.exchange import TlsFiles
 from collectors.probe import LOCAL, PullProbe
 from collectors.pull_signatures import PullSignatures
-from collectors.pulls.looks import Looks, Pace
-from collectors.pulls.told import Excluded
 from collectors.pulling.address import parse_url
 from collectors.pulling.dial import Route
 from collectors.pulling.exchange import Endpoint
 from collectors.pulling.images import parse_platform
 from collectors.pulling.pull import Wanted, image_of
 from collectors.pulling.tokens import Credentials
+from collectors.pulls.looks import Looks, Pace
+from collectors.pulls.told import Excluded
 from collectors.pulls.trusting import TrustFiles
 from seawall.config import Config, Probe, Registry, Site, read_secret
 from seawall.core.ports import Collector, EventStore, SampleStore

@@ -16,6 +16,7 @@ from seawall.core.signals import (
     MANIFEST_BUCKETS,
     MANIFEST_DURATION,
     PROBE_DURATION,
+    PULLS,
     SIGNALS,
     Batch,
     Event,
@@ -47,7 +48,7 @@ class Telemetry:
         self._records = records
         self._define_registry_metrics()
         self._define_own_metrics()
-        self._mirror = Mirror((PROBE_DURATION, MANIFEST_DURATION, COLLECTOR_UP, DIGESTS), self.queues)
+        self._mirror = Mirror((PROBE_DURATION, MANIFEST_DURATION, COLLECTOR_UP, DIGESTS, PULLS), self.queues)
         self.registry.register(self._mirror)
 
     def _define_registry_metrics(self) -> None:

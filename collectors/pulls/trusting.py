@@ -22,6 +22,7 @@ class TrustFiles:
         self._trusts = read_trusts(configured)
 
     def __call__(self) -> Trusts:
+        """The trust, read anew where a file has changed."""
         stamps = self._look()
         if stamps != self._stamps:
             self._stamps = stamps

@@ -28,7 +28,7 @@ async def opinions(lookups: Lookups, found: Manifest, digest: str, trust: Trust,
             continue
         try:
             body = await lookups.blob(str(layer.get("digest")), layer.get("size"))
-            opinion = _opinion(body, digest, trust, now)
+            opinion = opinion_of(body, digest, trust, now)
         except BadSignature as error:
             opinion = error.opinion
         except BadContent as error:
@@ -44,7 +44,8 @@ def pae(payload_type: str, payload: bytes) -> bytes:
     return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
 
 
-def _opinion(body: bytes, digest: str, trust: Trust, now: float) -> Opinion | None:
+def opinion_of(body: bytes, digest: str, trust: Trust, now: float) -> Opinion | None:
+    """Of one bundle; None if it signs no image. BadSignature, BadContent."""
     bundle = _mapping(strict_json(body), "the bundle")
     envelope = bundle.get("dsseEnvelope")
     if not isinstance(envelope, dict):

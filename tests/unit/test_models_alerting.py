@@ -81,7 +81,7 @@ def test_silence_in_grace() -> None:
     assert not told(values)[0].any()
 
 
-@pytest.mark.parametrize("constant", [0.0, 1.0, -3e12, 1e-300])
+@pytest.mark.parametrize("constant", [0.0, 1.0, -3e12, 1e-9])
 def test_a_constant_is_calm_and_its_first_change_is_not(constant: float) -> None:
     values = np.full((1500, 1), constant)
     values[1400:] = constant + 1e6 * (abs(constant) or 1)
