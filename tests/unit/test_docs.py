@@ -134,6 +134,8 @@ def default_is(told: str, field: Any) -> bool:
         return told == ("none" if value is None else "empty")
     if isinstance(value, Path):
         return text == str(value.relative_to(ROOT))
+    if isinstance(value, tuple):
+        return text == ", ".join(map(str, value))
     if isinstance(value, float) and re.search(r"[a-z]$", text):
         return parse_duration(text) == value
     return text == str(value)
