@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from itertools import pairwise
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509 import verification
 from cryptography.x509.oid import ExtendedKeyUsageOID
@@ -20,6 +20,15 @@ from seawall.core.errors import InputError
 from seawall.core.times import rfc3339
 
 MAX_CHAIN = 8
+# What cryptography raises for certificates that are none, or are beyond it.
+UNREADABLE = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
 
 
 def read_chain(chain: Sequence[bytes]) -> list[x509.Certificate]:
@@ -27,16 +36,22 @@ def read_chain(chain: Sequence[bytes]) -> list[x509.Certificate]:
     if not 1 <= len(chain) <= MAX_CHAIN:
         raise broken(f"{len(chain)} certificates, where 1 to {MAX_CHAIN} are wanted")
     try:
-        return [x509.load_der_x509_certificate(der) for der in chain]
-    except ValueError as error:
+        read = [x509.load_der_x509_certificate(der) for der in chain]
+        for certificate in read:  # the library reads these parts when they are first asked for
+            _ = certificate.public_key(), certificate.subject, certificate.issuer, certificate.extensions
+    except UNREADABLE as error:
         raise broken("a certificate of its chain cannot be read") from error
+    # OpenSSL lets the bit string of the outer signature claim unused bits, which nothing else protects.
+    if not all(der.endswith(b"\0" + it.signature) for der, it in zip(chain, read, strict=True)):
+        raise broken("a certificate of its chain is not in DER")
+    return read
 
 
 def leaf_key(chain: Sequence[x509.Certificate]) -> PublicKey:
     """The key that signed. BadSignature if it is none that we trust."""
     try:
         return usable(chain[0].public_key(), "its certificate")
-    except (InputError, ValueError) as error:
+    except (InputError, *UNREADABLE) as error:
         raise broken(str(error)) from error
 
 
@@ -72,7 +87,7 @@ def _check_order(chain: Sequence[x509.Certificate]) -> None:
     try:
         for issued, issuer in [*pairwise(chain), *itself]:
             issued.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, InvalidSignature) as error:
+    except (*UNREADABLE, InvalidSignature) as error:
         raise broken("its certificates are not each issued by the next") from error
 
 
@@ -115,7 +130,7 @@ def _leads(chain: Sequence[x509.Certificate], roots: Sequence[x509.Certificate],
     )
     try:
         verifier.verify(chain[0], list(chain[1:]))
-    except (verification.VerificationError, ValueError):
+    except (*UNREADABLE, verification.VerificationError):
         return False
     return True
 
@@ -125,7 +140,7 @@ def _ends_in(last: x509.Certificate, root: x509.Certificate) -> bool:
         return True
     try:
         last.verify_directly_issued_by(root)
-    except (ValueError, TypeError, InvalidSignature):
+    except (*UNREADABLE, InvalidSignature):
         return False
     return True
 
@@ -160,7 +175,7 @@ def _revoked(certificate: x509.Certificate, trust: Trust) -> bool:
         return False
     try:
         return fingerprint(usable(certificate.public_key(), "")) in trust.revoked
-    except (InputError, ValueError):
+    except (InputError, *UNREADABLE):
         return False
 
 

@@ -37,7 +37,7 @@ def read_public_key(path: Path) -> tuple[PublicKey, float, float]:
             times = made.not_valid_before_utc.timestamp(), made.not_valid_after_utc.timestamp()
             return usable(made.public_key(), str(path)), *times
         key = serialization.load_pem_public_key(data)
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
         secret = "; this is a private key" if b"PRIVATE KEY" in data else ""
         raise InputError(str(path), f"no public key{secret}", _REMEDY) from error
     return usable(key, str(path)), float("-inf"), float("inf")

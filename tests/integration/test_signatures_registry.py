@@ -9,7 +9,8 @@ from typer.testing import CliRunner, Result
 
 from seawall.cli import app
 from seawall.core.errors import InputError
-from tests.registries import Registry
+from tests.certificates import Authority
+from tests.registries import Registry, TokenServer, http_server
 from tests.signing import (
     BUNDLE,
     COSE,
@@ -286,3 +287,40 @@ def test_misuse(repository, flags, words):
 def test_no_such_image_is_unknown(repository, key, tmp_path):
     found = verify(repository, "1.0", "--key", public_file(tmp_path, key))
     assert found == ("unknown", "look-up failed: the registry has no such image", 1)
+
+
+def test_a_registry_of_https_on_loopback(registry, key, tmp_path):
+    repository = Repository(registry.url)
+    repository.signed(repository.image(), key)
+    authority = Authority(tmp_path / "tls")
+    certificate, secret = authority.issue("server")
+    secure = Registry(registry.folder, tls=f"certificate: {certificate}, key: {secret}").start()
+    try:
+        there = Repository(secure.url)
+        flags = ("--key", public_file(tmp_path, key))
+        assert verify(there, "1.0", *flags, "--ca-file", authority.ca)[0] == "signed"
+        unknown, reason, _ = verify(there, "1.0", *flags)
+        plain = verify(there, "1.0", *flags, "--plain-http")
+    finally:
+        secure.stop()
+    assert unknown == "unknown" and "unknown authority" in reason
+    assert plain[0] == "unknown" and "answered 400" in plain[1]
+
+
+def test_an_account_of_the_command_line(registry, key, tmp_path, secret_file):
+    repository = Repository(registry.url)
+    repository.signed(repository.image(), key)
+    issuer = TokenServer(registry.folder)
+    flags = ("--key", public_file(tmp_path, key))
+    alice = ("--username", "alice", "--password-file")
+    with http_server(issuer.answer) as realm:
+        token = f"realm: {realm}/token, service: registry, issuer: issuer, rootcertbundle: {issuer.bundle}"
+        guarded = Registry(registry.folder, extra=f"auth: {{token: {{{token}}}}}\n").start()
+        try:
+            there = Repository(guarded.url)
+            good = verify(there, "1.0", *flags, *alice, secret_file("good", "pw"))
+            bad = verify(there, "1.0", *flags, *alice, secret_file("bad", "no"))
+        finally:
+            guarded.stop()
+    assert good == ("signed", "signed by key.pub", 0)
+    assert bad[0] == "unknown" and "401 after a fresh token" in bad[1]

@@ -63,8 +63,8 @@ def test_rfc_7515_appendix_a_3():
 
 def test_rfc_9052_appendix_c_2_1():
     key = public(
-        int("65eda5a12577c2bae829437fe338701a10aaa375e1bb5b5de108de439c08551d", 16),
-        int("1e52ed75701163f7f9e40ddf9f341b3dc9ba860af7e0ca7ca7e9eecd0084d19c", 16),
+        int("bac5b11cad8f99f9c72b05cf4b9e26d244dc189f745228255a219a86d6a09eff", 16),
+        int("20138bf82dc1b6d562be0fa54ab7804a3a64b6d72ccfed6b6fb6ed28bbfc117e", 16),
     )
     signature = bytes.fromhex(
         "8eb33e4ca31d1c465ab05aac34cc6b23d58fef5c083106c4d25a91aef0b0117e"
