@@ -1,6 +1,7 @@
 """Turns judgements into findings, finds what causes what, and says in three sentences what it means."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from seawall.core.incidents import Finding, Impact, Incident, IncidentState, Severity
 from seawall.core.slos import SloRow, SloStatus, SloType, Status
@@ -22,7 +23,9 @@ class Correlation:
         forecast breach where the row says that it opens an incident."""
         found = []
         for status in statuses:
-            if status.indicator_ok is False:
+            if status.episode is not None:
+                found.append(_counted(status, self._rows[status.name].title))
+            elif status.indicator_ok is False:
                 found.append(_now(status, self._rows[status.name].title))
             elif status.status is Status.BREACHED and status.budget_remaining_ratio is not None:
                 found.append(_promise(status, self._rows[status.name].title))
@@ -50,13 +53,15 @@ class Correlation:
         self, finding: Finding, impact: Impact, evidence: Sequence[str], statuses: Sequence[SloStatus]
     ) -> str:
         """See the port."""
-        down = finding.slo is not None and self._type(finding.slo) is SloType.TIME_SLICES
+        kind = self._type(finding.slo) if finding.slo is not None else None
         mine = next((s for s in statuses if s.name == finding.slo), None)
         since = mine.since if mine and mine.since is not None else finding.at
         detail = f" ({'; '.join(evidence)})" if evidence else ""
         return " ".join(
             (
-                _hurt(finding.registry, impact, down),
+                _pulled(finding.registry, impact)
+                if kind is SloType.COUNT
+                else _hurt(finding.registry, impact, kind is SloType.TIME_SLICES),
                 f"Since {rfc3339(since)}: {finding.reason}{detail}.",
                 _rest([s for s in statuses if s.name != finding.slo]),
             )
@@ -70,6 +75,11 @@ def _hurt(registry: str, impact: Impact, down: bool) -> str:
     if down and not impact.failed_pulls:
         return f"Nobody can pull from {registry}: {who} did in the quarter of an hour before."
     return f"{_count(impact.failed_pulls, 'request')} of {registry} failed with a server error, among {who}."
+
+
+def _pulled(registry: str, impact: Impact) -> str:
+    who = f"{_count(impact.clients, 'client')} of {_count(impact.repositories, 'repository', 'repositories')}"
+    return f"Images that nobody we trust has signed were pulled from {registry}: {who}."
 
 
 def _rest(others: Sequence[SloStatus]) -> str:
@@ -97,6 +107,12 @@ def _now(status: SloStatus, title: str) -> Finding:
         reason=status.now_reason,
         at=status.at,
     )
+
+
+def _counted(status: SloStatus, title: str) -> Finding:
+    # Its episode is the newest bad event: an incident that was closed stays closed until the next one.
+    told = status.now_reason if status.indicator_ok is False else status.reason
+    return replace(_now(status, title), reason=told, episode=status.episode, facts=status.facts)
 
 
 def _risk(status: SloStatus, since: float, row: SloRow) -> Finding:

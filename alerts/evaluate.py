@@ -5,10 +5,12 @@ the indicator is about this moment, and it is what opens an incident and proves 
 """
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 
 from alerts.burn_rate import burn_rate, burning
 from alerts.minutes import MinuteLedger
 from alerts.slos import BurnWindow
+from alerts.unsigned import UnsignedPulls
 from seawall.core.ports import EventStore, Quantile, SampleStore
 from seawall.core.signals import STORAGE_FULL, STORAGE_USED_RATIO, Sample
 from seawall.core.slos import Indicator, SloRow, SloStatus, SloType, Status
@@ -35,13 +37,13 @@ class Evaluator:
     ) -> None:
         self.rows = tuple(rows)
         self._windows, self._samples, self._events = tuple(windows), samples, events
-        self._interval, self._trusted = probe_interval, frozenset(trusted)
+        self._interval, self._unsigned = probe_interval, UnsignedPulls(samples, events, trusted)
         self._ledger = MinuteLedger(samples, events)
         self._judges: dict[SloType, Callable[[SloRow, str, float, Indicator], SloStatus]] = {
             SloType.TIME_SLICES: self._judge_minutes,
             SloType.LATENCY: self._judge_latency,
             SloType.LEVEL: self._judge_plain,
-            SloType.COUNT: self._judge_plain,
+            SloType.COUNT: self._judge_count,
         }
 
     def row(self, name: str) -> SloRow | None:
@@ -65,7 +67,7 @@ class Evaluator:
             case SloType.LEVEL:
                 return self._level_indicator(row, registry, now, since)
             case SloType.COUNT:
-                return self._count_indicator(registry)
+                return self._unsigned.indicator(row, registry, now, since)
 
     # indicators ----------------------------------------------------------------------------
 
@@ -133,11 +135,6 @@ class Evaluator:
         early = format_duration(times.get("early", times["likely"]))
         return f", full in about {format_duration(times['likely'])} ({early} at the earliest)"
 
-    def _count_indicator(self, registry: str) -> Indicator:
-        if registry not in self._trusted:
-            return Indicator(None, "no trust configured")
-        return Indicator(None, "signatures are not checked by this version")
-
     # states --------------------------------------------------------------------------------
 
     def _judge_minutes(self, row: SloRow, registry: str, now: float, indicator: Indicator) -> SloStatus:
@@ -204,6 +201,14 @@ class Evaluator:
         return self._plain(
             row, registry, now, indicator, status, value, (now - span, now), found.count, reason
         )
+
+    def _judge_count(self, row: SloRow, registry: str, now: float, indicator: Indicator) -> SloStatus:
+        tally = self._unsigned.tally(row, registry, now)
+        window = (now - (row.window or row.indicator), now)
+        judged = self._plain(
+            row, registry, now, indicator, tally.status, tally.value, window, tally.samples, tally.reason
+        )
+        return replace(judged, episode=tally.episode, impact=tally.impact, facts=tally.facts)
 
     def _judge_plain(self, row: SloRow, registry: str, now: float, indicator: Indicator) -> SloStatus:
         status = {None: Status.UNKNOWN, True: Status.OK, False: Status.BREACHED}[indicator.ok]

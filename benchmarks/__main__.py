@@ -2,7 +2,18 @@
 
 import sys
 
-from benchmarks import detector_speed, follow, idle, lead_time, main_job, metrics_page, parse, probe, promise
+from benchmarks import (
+    detector_speed,
+    follow,
+    idle,
+    lead_time,
+    main_job,
+    metrics_page,
+    parse,
+    probe,
+    promise,
+    unsigned,
+)
 
 ALL = {
     "detector_speed": detector_speed.measure,
@@ -14,6 +25,7 @@ ALL = {
     "parse": parse.measure,
     "probe": probe.measure,
     "promise": promise.measure,
+    "unsigned": unsigned.measure,
 }
 
 names = sys.argv[1:] or list(ALL)

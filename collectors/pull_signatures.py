@@ -23,15 +23,17 @@ from collectors.pulls.windows import SPAN, Windows
 from collectors.signatures.verdicts import UNKNOWN, Verdict
 from seawall.core.errors import InputError
 from seawall.core.ports import EventStore
-from seawall.core.pulls import DATASET
-from seawall.core.signals import Batch, Event
-from seawall.core.times import rfc3339
+from seawall.core.pulls import DATASET, SIGNATURES, Counted
+from seawall.core.signals import PULLS_WAITING, Batch, Event, Sample
+from seawall.core.times import parse_time, rfc3339
 
 LOOK_BACK = 90_000.0  # seconds: a day, and an hour for what comes late
 READ = 2000  # events of one turn
 MOST_WAITING = 20_000  # pulls without a verdict; then the store waits
 MOST_OPEN = 5000  # unknown verdicts that are tried again
-WORK = 5.0  # seconds of look-ups in one turn
+ROUNDS = 3  # of looks and verdicts in one turn: an image, its index, and again
+WORK = 1.0  # seconds of looks in one of them
+SIGN_OF_LIFE = 30.0  # seconds between two samples
 _OTHER = "other"
 
 
@@ -63,8 +65,8 @@ class PullSignatures:
         self._events, self._looks, self._excluded = events, looks, excluded or Excluded()
         self._pushes, self._sources = Pushes(grace), Sources()
         self._judging = Judging(looks, Families(), self._pushes)
-        self._windows = Windows(lambda start, end: events.verdicts(registry, start, end, 1_000_000))
-        self._position = 0
+        self._windows = Windows(lambda start, end: events.counted(registry, start, end))
+        self._position, self._kept, self._said_at = 0, "", float("-inf")
         self._waiting: list[_Waiting] = []
         self._same: dict[tuple[str, ...], float] = {}
         self._open: dict[str, Event] | None = None
@@ -83,19 +85,40 @@ class PullSignatures:
         """One turn: read, look up for some seconds, tell the verdicts that are reached."""
         self._looks.turn(now)
         await asyncio.to_thread(self._read, now)
-        self._judge()
-        await self._looks.work(WORK)
-        await asyncio.to_thread(self._judge)
+        for _ in range(ROUNDS):
+            await self._looks.work(WORK)
+            await asyncio.to_thread(self._judge)
+            if not self._looks.waiting:
+                break
         self._pushes.prune(self._looks.now())
-        batch = Batch(events=list(self._made.values()), checkpoints={self.source: self._checkpoint()})
-        if self._waiting:
-            batch.notes.append(f"{len(self._waiting)} pulls wait for a verdict")
+        batch = Batch(self._sign_of_life(now), list(self._made.values()), self._checkpoints())
+        if self.waiting:
+            batch.notes.append(f"{self.waiting} pulls wait for a verdict")
         return batch
 
     async def stored(self) -> None:
         """What was told is durable."""
-        self.pulls.update(str(event.fields["seawall.signature"]) for event in self._made.values())
+        verdicts = (event.fields["seawall.signature"] for event in self._made.values())
+        self.pulls.update(it for it in verdicts if it in SIGNATURES)
         self._made.clear()
+        self._kept = self._checkpoint()
+        self._windows.forget(self._looks.now())
+
+    @property
+    def waiting(self) -> int:
+        """Pulls that were read and have no verdict."""
+        return len(self._waiting)
+
+    def _sign_of_life(self, now: float) -> list[Sample]:
+        """What the row is told by that pulls are judged."""
+        if abs(now - self._said_at) < SIGN_OF_LIFE:
+            return []
+        self._said_at = now
+        return [Sample(self.registry, PULLS_WAITING, now, float(self.waiting))]
+
+    def _checkpoints(self) -> dict[str, str]:
+        checkpoint = self._checkpoint()
+        return {} if checkpoint == self._kept and not self._made else {self.source: checkpoint}
 
     def _checkpoint(self) -> str:
         marks = [it.told.position for it in self._waiting]
@@ -118,13 +141,14 @@ class PullSignatures:
             if (told := read_told(position, event)) is not None and told.at > now - LOOK_BACK:
                 self._hear(told, now)
         self._position, self.more = arrivals.upto, len(arrivals.events) == READ
+        self._judge()
 
     def _hear(self, told: Told, now: float) -> None:
         self._sources.hear(told)
         if told.push:
             self._pushes.add(told, now)
-            if told.signs:
-                self._looks.forget((told.repository, told.signs))
+            for name in {told.signs, told.reference} - {""}:
+                self._looks.forget((told.repository, name))
         elif not told.signs and not self._excluded.holds(told) and self._sources.count(told):
             key = told.repository, told.asked, told.user, told.client
             if abs(self._same.get(key, float("-inf")) - told.at) >= SPAN:
@@ -135,20 +159,21 @@ class PullSignatures:
 
     def _judge(self) -> None:
         now = self._looks.now()
-        self._windows.reach(it.told.at for it in self._waiting)
         held_up = set[str]()
         self._waiting = [it for it in self._waiting if not self._decided(it, now, held_up)]
         self._same = {
             (it.told.repository, it.told.asked, it.told.user, it.told.client): it.told.at
             for it in self._waiting
         }
-        self._windows.prune(now)
         self._settle_open(now)
 
     def _decided(self, one: _Waiting, now: float, held_up: set[str]) -> bool:
         """Tell the verdict if there is one. A repository's pulls are judged in their order, so that an index
         is known before its images are."""
-        if now < one.held_until or one.told.repository in held_up:
+        if now < one.held_until:
+            return False
+        if one.told.repository in held_up:
+            self._judging.expect(one.told, one.read_at)
             return False
         found = self._judging.judge(one.told, one.read_at, one.held_until)
         if isinstance(found, Wait):
@@ -162,7 +187,7 @@ class PullSignatures:
 
     def _tell(self, told: Told, found: Judgement, verdict: Verdict, now: float) -> None:
         counted = found.digest or told.asked
-        if not self._windows.take(told.repository, counted, told.user, told.client, told.at):
+        if not self._windows.take(Counted(told.at, told.repository, counted, told.user, told.client)):
             return
         id = event_id(DATASET, self.registry, told.repository, counted, told.user, told.client, repr(told.at))
         event = make_event(id, told.at, self.registry, _fields(told, found, verdict, now))
@@ -187,7 +212,9 @@ class PullSignatures:
     def _settled(self, event: Event, now: float) -> Event | None:
         fields = event.fields
         told = _told_of(event)
-        found = self._judging.judge(told, now)
+        if self._pushes.grace_left(told.repository, (told.reference, told.digest), told.at):
+            return None
+        found = self._judging.judge(told, now, parse_time(str(fields["event.created"])))
         if isinstance(found, Wait):
             return None
         verdict = found.verdict

@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
@@ -55,10 +56,13 @@ class Undo(_Model):
 
 
 class InputSpec(_Model):
-    """One input. `from: registry.KEY` takes it from the registry's facts, else `default`."""
+    """One input. `from: registry.KEY` takes it from the registry's facts, `from: incident.KEY` from what the
+    incident tells, else `default`."""
 
     type: Literal["string", "integer", "boolean", "url", "path", "list", "map"]
-    source: str | None = Field(default=None, alias="from", pattern=r"^registry\.[a-z_]+(\.[a-z_]+)*$")
+    source: str | None = Field(
+        default=None, alias="from", pattern=r"^(registry|incident)\.[a-z_]+(\.[a-z_]+)*$"
+    )
     default: Any = None
     choices: tuple[Any, ...] | None = None
     pattern: str | None = None
@@ -66,9 +70,10 @@ class InputSpec(_Model):
     maximum: int | None = None
     description: str = ""
 
-    def resolve(self, facts: Mapping[str, Any]) -> Any:
-        """The value from the registry's facts or the default; None if neither knows it."""
-        value: Any = {"registry": facts}
+    def resolve(self, facts: Mapping[str, Any], told: Mapping[str, Any]) -> Any:
+        """The value from the registry's facts, from what the incident told, or the default; None if none
+        knows it."""
+        value: Any = {"registry": facts, "incident": told}
         for key in self.source.split(".") if self.source else ():
             value = value.get(key) if isinstance(value, Mapping) else None
         return self.default if self.source is None or value is None else value
@@ -143,13 +148,17 @@ class Playbook(_Model):
         """Its Ansible playbook."""
         return self._folder / self.playbook
 
-    def resolve(self, facts: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str]:
-        """The inputs for a registry with these facts, or None and the reason."""
+    def resolve(
+        self, facts: Mapping[str, Any], told: Mapping[str, Any] = MappingProxyType({})
+    ) -> tuple[dict[str, Any] | None, str]:
+        """The inputs for a registry with these facts, and an incident that `told` this, or None and the
+        reason."""
         inputs = {}
         for name, spec in self.inputs.items():
-            value = spec.resolve(facts)
+            value = spec.resolve(facts, told)
             if value is None:
-                source = f"; set {spec.source}" if spec.source else ""
+                remedy = "the incident does not tell" if str(spec.source).startswith("incident.") else "set"
+                source = f"; {remedy} {spec.source}" if spec.source else ""
                 return None, f"{self.name} does not apply: input {name} has no value{source}"
             if fault := spec.fault(value):
                 return None, f"{self.name} does not apply: input {name} {fault}"
@@ -210,14 +219,14 @@ class Catalogue:
         return content_digest(playbook.folder)
 
     def proposals(
-        self, slo: str, facts: Mapping[str, Any]
+        self, slo: str, facts: Mapping[str, Any], told: Mapping[str, Any] = MappingProxyType({})
     ) -> tuple[list[tuple[Playbook, dict[str, Any]]], list[str]]:
-        """Playbooks for a row of a registry with these facts and their inputs, and why others of
-        that row do not apply."""
+        """Playbooks for a row of a registry with these facts, and an incident that `told` this, with their
+        inputs, and why others of that row do not apply."""
         offers, reasons = [], []
         for playbook in self:
             if playbook.trigger.slo == slo:
-                inputs, reason = playbook.resolve(facts)
+                inputs, reason = playbook.resolve(facts, told)
                 if inputs is None:
                     reasons.append(reason)
                 else:

@@ -66,7 +66,7 @@ class Lifecycle:
         if incident.slo is None:
             return [], []
         offers, reasons = self._shop.catalogue.proposals(
-            incident.slo, self._shop.facts.get(incident.registry, {})
+            incident.slo, self._shop.facts.get(incident.registry, {}), incident.facts
         )
         made = []
         for playbook, inputs in offers:

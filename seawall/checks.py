@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,12 @@ from alerts.slos import load_rows, load_windows
 from collectors.certificates import RegistryCertificate
 from collectors.probe import LOCAL, PullProbe
 from collectors.pulling.pull import Wanted, probe
+from collectors.signatures.configured import read_trusts
 from remediation.catalogue import Catalogue
 from remediation.policy import load_policy
 from seawall import config as configuration
 from seawall.app import SHIPPED_PLAYBOOKS, check_stores
-from seawall.config import Config, Registry, Site
+from seawall.config import Config, Registry, Site, Trust
 from seawall.core.errors import InputError, SeawallError
 from seawall.core.ports import Collector
 from seawall.core.times import rfc3339
@@ -99,9 +101,21 @@ def _local(config: Config) -> Iterator[Check]:
         yield Check(
             f"kind of {registry.name}", True, f"{registry.kind}: {CANNOT[registry.kind]}", kind="file"
         )
+    for registry in (it for it in config.registries if it.trust.configured):
+        yield _tried(f"trust of {registry.name}", partial(_trusted, registry.trust))
     ansible = shutil.which("ansible-playbook", path=str(Path(sys.executable).parent))
     remedy = "" if ansible else "install Seawall's own requirements (make setup)"
     yield Check("ansible-playbook", bool(ansible), ansible or "not found", remedy)
+
+
+def _trusted(trust: Trust) -> str:
+    """Whom a registry's configuration believes. InputError."""
+    found = read_trusts(trust)
+    rules = [found.own, *(rule.trust for rule in found.rules)]
+    keys = sum(len(it.keys) for it in rules)
+    return (
+        f"{keys} key(s), {sum(len(it.roots) + len(it.authorities) for it in rules)} authority certificate(s)"
+    )
 
 
 async def _connections(config: Config) -> list[Check]:

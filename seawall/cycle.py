@@ -176,6 +176,8 @@ class Cycle:
         return [note for (name, _), notes in self._notes.items() if name == registry for note in notes]
 
     def _impact(self, finding: Finding, status: SloStatus | None) -> Impact:
+        if status is not None and status.impact is not None:
+            return status.impact
         since = status.since if status and status.since is not None else finding.at
         _, repositories, clients = self._p.events.impact(finding.registry, since - LOOK_BACK, finding.at)
         failed, _, _ = self._p.events.impact(finding.registry, since, finding.at + 1)

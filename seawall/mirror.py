@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from seawall.core.ports import Collector
-from seawall.core.signals import DIGESTS, PULLS, SIGNALS, Sample, Signal
+from seawall.core.signals import DIGESTS, PULLS, PULLS_WAITING, SIGNALS, Sample, Signal
 
 _FAMILY = {series: signal.name for signal in SIGNALS.values() for series in signal.series()}
 
@@ -62,6 +62,9 @@ class Mirror:
             labels=("registry", "collector"),
         )
         digests = CounterMetricFamily(DIGESTS, SIGNALS[DIGESTS].help, labels=SIGNALS[DIGESTS].labels)
+        waiting = GaugeMetricFamily(
+            PULLS_WAITING, SIGNALS[PULLS_WAITING].help, labels=SIGNALS[PULLS_WAITING].labels
+        )
         pulls = CounterMetricFamily(PULLS, SIGNALS[PULLS].help, labels=SIGNALS[PULLS].labels)
         for (registry, name), collector in list(self._sources.items()):
             for signature, count in dict(getattr(collector, "pulls", {})).items():
@@ -70,12 +73,14 @@ class Mirror:
                 lines.add_metric([registry, name, result], count)
             for result, count in getattr(collector, "digests", {}).items():
                 digests.add_metric([registry, getattr(collector, "site", ""), result], count)
+            if hasattr(collector, "waiting"):
+                waiting.add_metric([registry], collector.waiting)
             if hasattr(collector, "broken"):
                 broken.add_metric([registry, name], collector.broken)
         depth = GaugeMetricFamily("seawall_queue_depth", "What waits in a bounded queue", labels=("queue",))
         for queue, ask in list(self._queues.items()):
             depth.add_metric([queue], ask())
-        yield from (lines, broken, digests, pulls, depth)
+        yield from (lines, broken, digests, pulls, waiting, depth)
 
 
 def _metric(signal: Signal, samples: Sequence[Sample]) -> Metric:

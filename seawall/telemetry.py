@@ -17,6 +17,7 @@ from seawall.core.signals import (
     MANIFEST_DURATION,
     PROBE_DURATION,
     PULLS,
+    PULLS_WAITING,
     SIGNALS,
     Batch,
     Event,
@@ -48,7 +49,9 @@ class Telemetry:
         self._records = records
         self._define_registry_metrics()
         self._define_own_metrics()
-        self._mirror = Mirror((PROBE_DURATION, MANIFEST_DURATION, COLLECTOR_UP, DIGESTS, PULLS), self.queues)
+        self._mirror = Mirror(
+            (PROBE_DURATION, MANIFEST_DURATION, COLLECTOR_UP, DIGESTS, PULLS, PULLS_WAITING), self.queues
+        )
         self.registry.register(self._mirror)
 
     def _define_registry_metrics(self) -> None:

@@ -62,6 +62,7 @@ def pytest_report_header() -> list[str]:
         "chromium",
         "prometheus-alertmanager",
         "prometheus-node-exporter",
+        "skopeo",
     )
     missing = [program for program in programs if shutil.which(program) is None]
     return [f"real servers missing, their tests are skipped: {', '.join(missing)}"] if missing else []

@@ -9,6 +9,7 @@ from collectors.pulls.pushes import Pushes
 from collectors.pulls.told import Told
 from collectors.signatures.verdicts import SIGNED, UNKNOWN, UNSIGNED, Verdict
 
+TOGETHER = 5.0  # seconds in which the pull of an index is told, where that of its image came first
 _MOST_PARENTS = 8
 
 
@@ -50,6 +51,10 @@ class Judging:
         indexes = () if look.index else self._families.of(told.repository, digest)[:_MOST_PARENTS]
         return self._with_indexes(told, look, digest, indexes, since, held_until)
 
+    def expect(self, told: Told, since: float) -> None:
+        """It will be asked for in a moment."""
+        self._look(told.repository, told.asked, since, 0.0)
+
     def _with_indexes(
         self, told: Told, look: Look, digest: str, indexes: Sequence[str], since: float, held_until: float
     ) -> Judgement | Wait:
@@ -67,8 +72,9 @@ class Judging:
         verdicts = [look.verdict, *known.values()]
         verdict = next((it for it in verdicts if it.signature == UNKNOWN), look.verdict)
         if verdict.signature == UNSIGNED and not held_until:
-            names = (told.reference, digest, *indexes)
-            if left := self._pushes.grace_left(told.repository, names, told.at):
+            left = self._pushes.grace_left(told.repository, (told.reference, digest, *indexes), told.at)
+            alone = not look.index and not indexes and told.reference == digest
+            if left := max(left, TOGETHER if alone else 0.0):
                 return Wait(since + left)
         return Judgement(digest, counted, verdict)
 

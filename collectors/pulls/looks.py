@@ -1,6 +1,7 @@
 """What an image is and what is said of its signature, looked up at a bounded pace and kept for a while."""
 
 import asyncio
+import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -32,6 +33,7 @@ _ARTIFACTS = (
     "application/spdx",
     "text/spdx",
 )
+log = logging.getLogger(__name__)
 Key = tuple[str, str]  # repository, digest (or tag where no digest was told)
 
 
@@ -66,7 +68,8 @@ class Pace:
 
 
 class Looks:
-    """The looks at one registry's images. `recheck` is for how long (seconds) an unsigned one is believed."""
+    """The looks at one registry's images. `recheck` is for how long (seconds) an unsigned one, and a tag, is
+    believed. `get` and `want` may be called in a thread beside the event loop that works; nothing else."""
 
     def __init__(
         self, endpoint: Endpoint, trusts: Callable[[], Trusts], recheck: float = 60.0, pace: Pace = Pace()
@@ -154,13 +157,14 @@ class Looks:
         if before and before.searched:
             look = replace(look, parents=before.parents, searched=True)
         now = self.now()
-        until = now + self._keep(look.verdict, failed, trust, now)
-        self._note(key, replace(look, at=now, failed=failed, until=until))
+        look = replace(look, at=now, failed=failed, until=now + self._keep(look.verdict, failed, trust, now))
+        self._note((key[0], look.verdict.digest or key[1]), look)
+        if key[1] != look.verdict.digest and not failed:  # a tag may be another image's in a minute
+            self._note(key, replace(look, until=min(look.until, now + self._recheck)))
 
     def _note(self, key: Key, look: Look) -> None:
-        for name in {key, (key[0], look.verdict.digest or key[1])}:
-            self._kept[name] = look
-            self._kept.move_to_end(name)
+        self._kept[key] = look
+        self._kept.move_to_end(key)
         while len(self._kept) > MOST:
             self._kept.popitem(last=False)
 
@@ -182,9 +186,15 @@ class Looks:
                 if not search or reference != verdict.digest or look.verdict.signature != UNSIGNED:
                     return look
                 return look if look.artifact or look.index else await _searched(lookups, look, until)
-        except (SeawallError, OSError) as error:  # our own files: a password, a certificate
-            told = Verdict("", UNKNOWN, f"look-up failed: {error}", Code.LOOKUP_FAILED)
-            return Look(told)
+        except SeawallError as error:  # our own files: a password, a certificate
+            return _failed(str(error))
+        except Exception:
+            log.exception("look at %s of %s", reference, repository)
+            return _failed("an unexpected fault; see the log")
+
+
+def _failed(reason: str) -> Look:
+    return Look(Verdict("", UNKNOWN, f"look-up failed: {reason}", Code.LOOKUP_FAILED))
 
 
 def _examined(verdict: Verdict, image: Manifest) -> Look:

@@ -1,68 +1,53 @@
 """One count per repository, digest, client and five minutes, whatever the order in which pulls are told."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 
-from seawall.core.signals import Event
+from seawall.core.pulls import Counted
 
-SPAN = 300.0  # seconds of one logical pull
-_REMEMBER = 2 * SPAN
-Load = Callable[[float, float], Sequence[Event]]
+SPAN = 300  # seconds of one logical pull
+_REMEMBERED = 2  # spans before this one; older ones are loaded again where they are needed
+_KEY = 16  # bytes of a name
+Load = Callable[[float, float], Iterable[Counted]]
 
 
 class Windows:
-    """The logical pulls that were counted, by time. `load(start, end)` gives verdicts that are stored."""
+    """The logical pulls that were counted. `load(start, end)` gives those that are stored.
+
+    They are kept by spans of the clock: two counts of one name are at least five minutes apart, so that a
+    span holds one of them, and a pull can belong to one in its own span or a neighbour.
+    """
 
     def __init__(self, load: Load) -> None:
         self._load = load
-        self._counted: dict[bytes, tuple[float, ...]] = {}
-        self._since: float | None = None
+        self._spans: dict[int, dict[bytes, float]] = {}
 
-    def reach(self, times: Iterable[float]) -> None:
-        """Remember what was counted around the earliest of these times."""
-        wanted = min(times, default=float("inf")) - SPAN
-        if self._since is not None and wanted >= self._since:
-            return
-        end = self._since if self._since is not None else float("inf")
-        for event in self._load(wanted, end):
-            self._note(_key(event.fields), event.at)
-        self._since = wanted
-
-    def near(self, repository: str, digest: str, user: str, client: str, at: float) -> bool:
-        """Was such a pull counted within five minutes of `at`?"""
-        return self._near(_name(repository, digest, user, client), at)
-
-    def take(self, repository: str, digest: str, user: str, client: str, at: float) -> bool:
+    def take(self, pull: Counted) -> bool:
         """Count it; False if it belongs to one that was counted already."""
-        key = _name(repository, digest, user, client)
-        if self._near(key, at):
+        key, own = _name(pull), int(pull.at // SPAN)
+        if any(self._near(number, key, pull.at) for number in (own, own - 1, own + 1)):
             return False
-        self._note(key, at)
+        self._span(own)[key] = pull.at
         return True
 
-    def prune(self, now: float) -> None:
-        """Forget what is long past; it is loaded again where it is needed."""
-        edge = now - _REMEMBER
-        if self._since is None or self._since >= edge - SPAN:
-            return
-        self._counted = {
-            key: kept
-            for key, times in self._counted.items()
-            if (kept := tuple(at for at in times if at >= edge))
-        }
-        self._since = edge
+    def forget(self, now: float) -> None:
+        """Let go of what is long past. Only when all that was taken is stored."""
+        oldest = int(now // SPAN) - _REMEMBERED
+        for number in [it for it in self._spans if it < oldest]:
+            del self._spans[number]
 
-    def _near(self, key: bytes, at: float) -> bool:
-        return any(abs(at - known) < SPAN for known in self._counted.get(key, ()))
+    def _near(self, number: int, key: bytes, at: float) -> bool:
+        known = self._span(number).get(key)
+        return known is not None and abs(at - known) < SPAN
 
-    def _note(self, key: bytes, at: float) -> None:
-        self._counted[key] = (*self._counted.get(key, ()), at)
-
-
-def _key(fields: Mapping[str, object]) -> bytes:
-    names = ("registry.repository", "registry.digest", "user.name", "client.ip")
-    return _name(*(str(fields.get(name) or "") for name in names))
+    def _span(self, number: int) -> dict[bytes, float]:
+        span = self._spans.get(number)
+        if span is None:
+            stored = self._load(number * SPAN, (number + 1) * SPAN)
+            span = self._spans[number] = {_name(it): it.at for it in stored}
+        return span
 
 
-def _name(*parts: str) -> bytes:
-    return hashlib.blake2b("\0".join(parts).encode("utf-8", "replace"), digest_size=16).digest()
+def _name(pull: Counted) -> bytes:
+    parts = "\0".join((pull.repository, pull.digest, pull.user, pull.client))
+    return hashlib.blake2b(parts.encode("utf-8", "replace"), digest_size=_KEY).digest()

@@ -1,7 +1,9 @@
 """What is wrong: findings and the incidents that they become."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 
 class IncidentState(StrEnum):
@@ -23,7 +25,8 @@ class Severity(StrEnum):
 class Finding:
     """Something that one source noticed at `at`. (source, fingerprint) names its episode, so that
     five deliveries of one alert are one finding; `episode` is when the source says that it began
-    (default `at`): one that began before its incident was resolved is that incident's still."""
+    (default `at`): one that began before its incident was resolved is that incident's still. `facts` are
+    what a playbook's inputs may take from it."""
 
     source: str
     fingerprint: str
@@ -34,6 +37,7 @@ class Finding:
     at: float
     severity: Severity = Severity.PAGE
     episode: float | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,4 +77,5 @@ class Incident:
     findings: tuple[str, ...] = ()
     actions: tuple[str, ...] = ()
     timeline: tuple[TimelineEntry, ...] = field(default=())
+    facts: Mapping[str, Any] = field(default_factory=dict)
     version: int = 0

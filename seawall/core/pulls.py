@@ -67,6 +67,17 @@ class Culprit:
     at: float
 
 
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A logical pull that has its verdict; `at` is when it was made (Unix seconds)."""
+
+    at: float
+    repository: str
+    digest: str
+    user: str
+    client: str
+
+
 class PullEvents(Protocol):
     """What an event store tells of pulls, beside the rest."""
 
@@ -78,8 +89,8 @@ class PullEvents(Protocol):
         """When one of `SOURCES` told anything last in [start, end)."""
         ...
 
-    def pull_counts(self, registry: str, start: float, end: float) -> PullCounts:
-        """Pulls in [start, end)."""
+    def pull_counts(self, registry: str, start: float, end: float, until: float) -> PullCounts:
+        """Pulls in [start, end), as they were judged before `until`."""
         ...
 
     def judged_counts(self, registry: str, start: float, end: float, since: float) -> PullCounts:
@@ -90,8 +101,8 @@ class PullEvents(Protocol):
         """Pulls in [start, end) of that verdict, the newest first."""
         ...
 
-    def verdicts(self, registry: str, start: float, end: float, limit: int) -> list[Event]:
-        """Verdicts of pulls in [start, end), by time; those that settle another one are left out."""
+    def counted(self, registry: str, start: float, end: float) -> list[Counted]:
+        """Pulls in [start, end) that have a verdict, in no order."""
         ...
 
     def unsettled(self, registry: str, start: float, end: float, limit: int) -> list[Event]:

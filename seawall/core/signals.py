@@ -82,6 +82,7 @@ STORAGE_USED_RATIO = "seawall_storage_used_ratio"
 MANIFEST_DURATION = "seawall_manifest_request_duration_seconds"
 REQUESTS = "seawall_requests_total"
 PULLS = "seawall_pulls_total"
+PULLS_WAITING = "seawall_pulls_waiting"
 COLLECTOR_UP = "seawall_collector_up"
 STORAGE_INODES = "seawall_storage_inodes"
 STORAGE_INODES_USED_RATIO = "seawall_storage_inodes_used_ratio"
@@ -193,6 +194,7 @@ SIGNALS = {
             REQUESTS, "1", "Requests served, as the registry counts them", ("registry", "handler", "code")
         ),
         Signal(PULLS, "1", "Logical pulls by signature state", ("registry", "signature")),
+        Signal(PULLS_WAITING, "1", "Pulls that wait for a verdict on their signature"),
         Signal(
             IMAGES_VULNERABLE,
             "1",

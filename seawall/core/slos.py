@@ -1,7 +1,11 @@
 """The promise: a row of the SLO matrix and its judgement."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
+
+from seawall.core.incidents import Impact
 
 
 class SloType(StrEnum):
@@ -75,7 +79,8 @@ class SloStatus:
 
     `status` judges the window; `indicator_ok` judges fresh samples (None = not known);
     `since` is the moment (Unix seconds) from which the indicator has been bad, `now_reason` says why;
-    `risk_since` is from when a breach has been forecast, `risk_reason` in words.
+    `risk_since` is from when a breach has been forecast, `risk_reason` in words. Of a count, `episode` is
+    when the newest bad event was known, `impact` who did it, and `facts` tell of the newest one.
     """
 
     name: str
@@ -96,6 +101,9 @@ class SloStatus:
     now_reason: str = ""
     risk_since: float | None = None
     risk_reason: str = ""
+    episode: float | None = None
+    impact: Impact | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,7 @@ class DuckDatabase:
         self.connection.execute("CREATE TABLE IF NOT EXISTS days (kind VARCHAR, day BIGINT, file VARCHAR)")
         self._drop_unlisted()
         self._views()
+        self.closed_upto = self._newest("events_all")  # no closed day holds a later position
 
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """All rows of a read."""
@@ -144,6 +145,7 @@ class DuckDatabase:
             number = self.query("SELECT count(*) FROM days WHERE kind = ? AND day = ?", [table, day])[0][0]
             name = f"{table}-{day}-{number}.parquet"
             span = f"ts >= {day * DAY} AND ts < {(day + 1) * DAY}"
+            self.closed_upto = max(self.closed_upto, self._newest("events"))
             copy = f"COPY (SELECT * FROM {table} WHERE {span} ORDER BY ts) TO '{self.folder / name}'"
             self.connection.execute(f"{copy} (FORMAT parquet, COMPRESSION zstd)")
             self.connection.begin()
@@ -152,6 +154,11 @@ class DuckDatabase:
             self.connection.commit()
             self._views()
         return name
+
+    def _newest(self, table: str) -> int:
+        """The newest position in a table of events, 0 if there is none."""
+        found: int = self.query(f"SELECT coalesce(max(seq), 0) FROM {table}")[0][0]
+        return found
 
     def expire(self, before: float) -> list[str]:
         """Retention: delete the closed days that ended before `before`; returns the files' names."""

@@ -4,25 +4,40 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from seawall.core.pulls import SIGNATURES, Arrivals, Culprit, PullCounts
+from seawall.core.pulls import SIGNATURES, Arrivals, Counted, Culprit, PullCounts
 from seawall.core.signals import Event
 
 if TYPE_CHECKING:
     from seawall.stores.duckdb import DuckDatabase
 
 _COUNTS = (
-    "SELECT signature, count(*), count(settles), max(judged) FROM events_all"
-    " WHERE registry = ? AND ts >= ? AND ts < ? AND signature IS NOT NULL AND judged >= ? GROUP BY signature"
+    "SELECT signature, count(*), count(settles), max(judged) FROM events_all v"
+    " WHERE registry = ? AND ts >= ? AND ts < ? AND signature IS NOT NULL"
 )
-_VERDICTS = "SELECT id, ts, registry, body FROM events_all v WHERE registry = ? AND ts >= ? AND ts < ?"
-_TEXTS = ", ".join(
-    f"coalesce(body->>'$.\"{name}\"', '')"
-    for name in ("registry.repository", "registry.digest", "registry.reference", "user.name", "client.ip",
-                 "seawall.reason")
-)  # fmt: skip
+_UNSETTLED = (
+    "SELECT id, ts, registry, body FROM events_all v"
+    " WHERE registry = ? AND ts >= ? AND ts < ? AND signature = 'unknown'"
+)
+_OPEN = (
+    "NOT EXISTS (SELECT 1 FROM events_all s"
+    " WHERE s.settles = v.id AND s.registry = v.registry AND s.ts = v.ts)"
+)
+
+
+def _text(name: str) -> str:
+    return f"coalesce(body->>'$.\"{name}\"', '')"
+
+
+_WHAT = ", ".join(map(_text, ("registry.repository", "registry.digest")))
+_WHO = ", ".join(map(_text, ("user.name", "client.ip")))
 _CULPRITS = (
-    f"SELECT {_TEXTS}, count(*), max(ts) AS newest FROM events_all v"  # noqa: S608 (our own names)
+    f"SELECT {_WHAT}, {_text('registry.reference')}, {_WHO}, {_text('seawall.reason')},"  # noqa: S608
+    " count(*), max(ts) AS newest FROM events_all v"
     " WHERE registry = ? AND ts >= ? AND ts < ? AND signature = ?"
+)
+_COUNTED = (
+    f"SELECT ts, {_WHAT}, {_WHO} FROM events_all"  # noqa: S608 (our own names)
+    " WHERE registry = ? AND ts >= ? AND ts < ? AND signature IS NOT NULL AND settles IS NULL"
 )
 
 
@@ -33,15 +48,19 @@ class DuckPulls:
 
     def images(self, registry: str, after: int, limit: int) -> Arrivals:
         """See the port."""
-        # Positions rise with the rows of the open table, so that its old blocks are skipped unread.
-        (top,) = self.database.query("SELECT coalesce(max(seq), 0) FROM events_all")[0]
+        # Positions rise with the rows, so that old blocks of the table are skipped unread, and closed days
+        # are not looked into once they are read.
+        table = "events" if after >= self.database.closed_upto else "events_all"
+        (top,) = self.database.query(f"SELECT max(seq) FROM {table} WHERE seq > ?", [after])[0]  # noqa: S608
+        if top is None:
+            return Arrivals((), after)
         rows = self.database.query(
-            "SELECT seq, id, ts, registry, body FROM events_all WHERE seq > ? AND seq <= ?"
+            f"SELECT seq, id, ts, registry, body FROM {table} WHERE seq > ? AND seq <= ?"  # noqa: S608
             " AND registry = ? AND image ORDER BY seq LIMIT ?",
             [after, top, registry, limit],
         )
         events = [(seq, _event(row)) for seq, *row in rows]
-        return Arrivals(events, events[-1][0] if len(events) == limit else max(after, top))
+        return Arrivals(events, events[-1][0] if len(events) == limit else top)
 
     def told_at(self, registry: str, start: float, end: float) -> float | None:
         """See the port."""
@@ -49,14 +68,18 @@ class DuckPulls:
         found: float | None = self.database.query(sql, [registry, start, end])[0][0]
         return found
 
-    def pull_counts(self, registry: str, start: float, end: float) -> PullCounts:
+    def pull_counts(self, registry: str, start: float, end: float, until: float) -> PullCounts:
         """See the port."""
-        return self.judged_counts(registry, start, end, 0.0)
+        rows = self.database.query(
+            f"{_COUNTS} AND judged < ? GROUP BY signature", [registry, start, end, until]
+        )
+        return _counts(rows)
 
     def judged_counts(self, registry: str, start: float, end: float, since: float) -> PullCounts:
         """See the port."""
-        rows = self.database.query(_COUNTS, [registry, start, end, since])
-        return counted({signature: tuple(rest) for signature, *rest in rows})
+        sql = f"{_COUNTS} AND judged >= ? AND (signature <> 'unknown' OR {_OPEN}) GROUP BY signature"
+        rows = self.database.query(sql, [registry, start, end, since])
+        return _counts([(signature, count, 0, newest) for signature, count, _, newest in rows])
 
     def culprits(self, registry: str, start: float, end: float, signature: str, limit: int) -> list[Culprit]:
         """See the port."""
@@ -64,29 +87,22 @@ class DuckPulls:
         rows = self.database.query(sql, [registry, start, end, signature, limit])
         return [Culprit(*row) for row in rows]
 
-    def verdicts(self, registry: str, start: float, end: float, limit: int) -> list[Event]:
+    def counted(self, registry: str, start: float, end: float) -> list[Counted]:
         """See the port."""
-        sql = f"{_VERDICTS} AND signature IS NOT NULL AND settles IS NULL ORDER BY ts, id LIMIT ?"
-        return [_event(row) for row in self.database.query(sql, [registry, start, end, limit])]
+        return [Counted(*row) for row in self.database.query(_COUNTED, [registry, start, end])]
 
     def unsettled(self, registry: str, start: float, end: float, limit: int) -> list[Event]:
         """See the port."""
-        sql = f"{_VERDICTS} AND signature = 'unknown' AND {_OPEN} ORDER BY ts, id LIMIT ?"
+        sql = f"{_UNSETTLED} AND {_OPEN} ORDER BY ts, id LIMIT ?"
         return [_event(row) for row in self.database.query(sql, [registry, start, end, limit])]
 
 
-_OPEN = (
-    "NOT EXISTS (SELECT 1 FROM events_all s WHERE s.settles = v.id AND s.registry = v.registry"
-    " AND s.ts = v.ts)"
-)
-
-
-def counted(found: dict[str, tuple[Any, ...]]) -> PullCounts:
+def _counts(rows: Sequence[tuple[Any, ...]]) -> PullCounts:
     """Per verdict (events, of them those that settle an unknown one, newest judged) -> counts."""
-    numbers = {name: found.get(name, (0, 0, None)) for name in SIGNATURES}
-    signed, unsigned, unknown = (numbers[name][0] for name in SIGNATURES)
-    settled = sum(of[1] for of in numbers.values())
-    return PullCounts(signed, unsigned, max(0, unknown - settled), numbers["unsigned"][2])
+    found = {signature: rest for signature, *rest in rows}
+    signed, unsigned, unknown = (found.get(name, (0, 0, None)) for name in SIGNATURES)
+    settled = sum(of[1] for of in found.values())
+    return PullCounts(signed[0], unsigned[0], max(0, unknown[0] - settled), unsigned[2])
 
 
 def _event(row: Sequence[Any]) -> Event:

@@ -77,6 +77,7 @@ class SqlRecords(SqlIdentities):
             causes=(finding.reason,),
             findings=(f"{finding.source}:{finding.fingerprint}",),
             timeline=(TimelineEntry(finding.at, actor, f"opened: {finding.reason}"),),
+            facts=finding.facts,
         )
         db.execute(incidents.insert().values(number=number, **_incident_row(incident)))
         detail = {"registry": incident.registry, "slo": incident.slo, "reason": finding.reason}

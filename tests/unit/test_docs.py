@@ -379,7 +379,7 @@ class Followed:
     name, registry, interval, timeout = "logs", "main", 5.0, 5.0
     lines: Mapping[str, int] = {"distribution.access": 1}
     broken = 1
-    site, digests, pulls = "local", Counter(verified=1), {"unsigned": 1}
+    site, digests, pulls, waiting = "local", Counter(verified=1), {"unsigned": 1}, 1
 
     async def collect(self, now: float) -> Batch:
         return Batch()
