@@ -11,6 +11,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # More pip arguments, e.g. --extra-index-url of PyTorch's CPU wheels, which are far smaller.
 PIP_ARGS ?=
+# Test files at a time; they wait more than they work.
+WORKERS ?= 3
 
 help: ## this list
 	grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -38,7 +40,7 @@ check: setup ## formatting, lint, types, layers
 	$(BIN)/lint-imports
 
 test: setup system-test ## every test; says what it skipped and why
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 demo: setup system ## watch a registry die and be healed; ARGS="--yes --json"
 	$(BIN)/seawall demo $(ARGS)

@@ -77,7 +77,13 @@ class Registry:
                 time.sleep(0.05)
 
     def signal(self, number: signal.Signals) -> None:
+        """Sent and, for SIGSTOP, obeyed: each thread stops by itself, and one may answer once more."""
         self.process.send_signal(number)
+        while number == signal.SIGSTOP and not all(
+            it.read_text().rpartition(")")[2].split()[0] in "tT"
+            for it in Path(f"/proc/{self.process.pid}/task").glob("*/stat")
+        ):
+            time.sleep(0.001)
 
     def stop(self) -> None:
         if self.process is not None:

@@ -1,6 +1,18 @@
 """The verbs. Plain text for people, --json for machines; exit 0 fine, 1 trouble found, 2 misuse."""
 
+from seawall import one_thread  # isort: skip - before the first import of numpy
 from seawall.cli import models, parsing, probing, repairing, training, verifying, watching
 from seawall.cli.base import app, main
 
-__all__ = ["app", "main", "models", "parsing", "probing", "repairing", "training", "verifying", "watching"]
+__all__ = [
+    "app",
+    "main",
+    "models",
+    "one_thread",
+    "parsing",
+    "probing",
+    "repairing",
+    "training",
+    "verifying",
+    "watching",
+]
