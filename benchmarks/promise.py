@@ -6,16 +6,19 @@ by day and week, half of them are cleaned up now and then.
 """
 
 import argparse
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from benchmarks.figure import Figure
 from models import operations
+from models.lstm import Lstm
 from models.normaliser import Floats
 from models.paths import INTERVAL, crossing
 from models.promise import from_ahead
 from models.seasonal import Seasonal
+from models.streaming import Streaming
 from seawall.core.slos import Objective
 
 SEEDS = (92, 93)  # no figure of theirs was looked at before
@@ -23,6 +26,7 @@ SERIES, SAMPLES, EVERY = 60, 4000, 60
 SMOOTH, HORIZON = 1800.0, 3600.0
 BINS = 10
 DISKS = range(1000, 1400)
+MODELS: Mapping[str, Callable[[], Streaming]] = {"seasonal baseline": Seasonal, "LSTM": Lstm}
 
 
 def smoothed(times: Floats, values: Floats) -> Floats:
@@ -40,10 +44,10 @@ def thresholds(seen: Floats) -> list[float]:
     return [*np.quantile(seen, (0.8, 0.97)).tolist(), float(seen.max() + 0.3 * seen.std())]
 
 
-def forecasts(seed: int) -> tuple[Floats, Floats]:
-    """(probabilities, what came: 0 or 1) of many breaches that might have been."""
+def forecasts(seed: int, model: Streaming) -> tuple[Floats, Floats]:
+    """(probabilities by a fresh `model`, what came: 0 or 1) of many breaches that might have been."""
     times, raw = operations.many(seed, SERIES, SAMPLES)
-    values, model = smoothed(times, raw), Seasonal()
+    values = smoothed(times, raw)
     columns = model.columns([str(k) for k in range(SERIES)])
     said, came = list[float](), list[bool]()
     for t in range(SAMPLES):
@@ -101,10 +105,10 @@ def disks(seeds: Sequence[int] = DISKS) -> tuple[float, int]:
 def measure(seeds: Sequence[int] = SEEDS) -> list[Figure]:
     """Brier scores as shares of climatology's; below 1 is skill."""
     figures = []
-    for seed in seeds:
-        said, came = forecasts(seed)
+    for seed, (model, fresh) in itertools.product(seeds, MODELS.items()):
+        said, came = forecasts(seed, fresh())
         brier, climatology = np.mean((said - came) ** 2), np.mean((came.mean() - came) ** 2)
-        name = f"breach within an hour, seed {seed}: Brier, share of climatology"
+        name = f"breach within an hour, {model}, seed {seed}: Brier, share of climatology"
         figures.append(Figure(name, float(brier / climatology), 1.0, ""))
     share, count = disks()
     figures.append(Figure(f"{count} disks: outside the 80 % interval of the time to full", share, 0.35, ""))
@@ -112,10 +116,16 @@ def measure(seeds: Sequence[int] = SEEDS) -> list[Figure]:
 
 
 def main() -> None:
-    """The reliability diagram as a table."""
+    """The reliability diagram as a table, one for each model."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
-    pairs = [forecasts(seed) for seed in parser.parse_args().seeds]
+    seeds = parser.parse_args().seeds
+    for name, fresh in MODELS.items():
+        print(name)
+        _diagram([forecasts(seed, fresh()) for seed in seeds])
+
+
+def _diagram(pairs: Sequence[tuple[Floats, Floats]]) -> None:
     said, came = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
     brier, climatology = np.mean((said - came) ** 2), np.mean((came.mean() - came) ** 2)
     print(f"{len(said)} forecasts, Brier {brier:.4f}, climatology {climatology:.4f}")
