@@ -16,6 +16,7 @@ from seawall.core.times import parse_time
 
 SOURCE = "alertmanager"
 WATCHDOG = "SeawallWatchdog"
+INCIDENT = "seawall_incident"  # the annotation of alerts that Seawall posted itself
 PLACE = "alertmanager webhook"
 
 
@@ -51,7 +52,11 @@ def parse(body: bytes, rows: Sequence[SloRow], registries: Sequence[str], now: f
         raise InputError(PLACE, f"{key}: {first['msg']}", "send Alertmanager's version 4 message") from error
     if message.version != "4":
         raise InputError(PLACE, f"version is {message.version!r}", "this speaks version 4")
-    alerts = [alert for alert in message.alerts if alert.labels.get("alertname") != WATCHDOG]
+    alerts = [
+        alert
+        for alert in message.alerts
+        if alert.labels.get("alertname") != WATCHDOG and INCIDENT not in alert.annotations
+    ]
     return Delivery(
         tuple(_finding(a, rows, registries, now) for a in alerts if a.status == "firing"),
         tuple(a.fingerprint for a in alerts if a.status == "resolved"),

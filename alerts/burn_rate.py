@@ -15,6 +15,14 @@ def burn_rate(minutes: Minutes, end: float, span: float, budget_share: float) ->
     return bad * 60.0 / span / budget_share
 
 
+def exhausted_in(remaining: float, rate: float, budget_share: float) -> float | None:
+    """Seconds until `remaining` seconds of budget are spent at this burn rate; 0 once they are, None while
+    nothing burns."""
+    if remaining <= 0:
+        return 0.0
+    return remaining / (rate * budget_share) if rate > 0 else None
+
+
 def burning(
     minutes: Minutes, end: float, windows: Sequence[BurnWindow], budget_share: float
 ) -> BurnWindow | None:

@@ -1,5 +1,6 @@
 """Turns judgements into findings, finds what causes what, and says in three sentences what it means."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -10,6 +11,10 @@ from seawall.core.times import rfc3339
 SOURCE = "seawall"
 # A registry that came back is slow for a while: its latency in these seconds is the outage's.
 AFTERMATH = 300.0
+FULL, DOWN = SloType.LEVEL, SloType.TIME_SLICES
+RANKS = (FULL, DOWN, SloType.LATENCY)  # what can be the cause of what stands behind it
+_WRITES = re.compile(r"\b5xx\b|push|upload|no space|read.?only", re.I)
+_UNREACHABLE = re.compile(r"probe|\bdown\b|unreachable|unavailab|latency|slow|connection refused", re.I)
 
 
 class Correlation:
@@ -34,16 +39,39 @@ class Correlation:
         return found
 
     def explained_by(self, finding: Finding, incidents: Sequence[Incident]) -> Incident | None:
-        """See the port."""
-        if finding.slo is None or self._type(finding.slo) is not SloType.LATENCY:
-            return None
-        return next((it for it in incidents if self._causes(it, finding)), None)
+        """See the port. Being down explains slow answers and alerts of other systems about failed probes; a
+        full disk explains alerts about refused writes, never failed probes: those are a repair's business."""
+        ours = [it for it in incidents if it.registry == finding.registry]
+        slow = finding.slo is not None and self._type(finding.slo) is SloType.LATENCY
+        for kind, told in ((FULL, _WRITES), (DOWN, _UNREACHABLE)):
+            other = finding.slo is None and told.search(f"{finding.title} {finding.reason}") is not None
+            found = next((it for it in ours if self._causes(it, finding, kind)), None)
+            if found is not None and (other or (slow and kind is DOWN)):
+                return found
+        return None
 
-    def _causes(self, incident: Incident, finding: Finding) -> bool:
+    def _causes(self, incident: Incident, finding: Finding, kind: SloType) -> bool:
         over = incident.state is IncidentState.RESOLVED
         recent = not over or finding.at - (incident.resolved_at or 0.0) < AFTERMATH
-        down = incident.slo is not None and self._type(incident.slo) is SloType.TIME_SLICES
-        return incident.registry == finding.registry and down and recent
+        return incident.slo is not None and self._type(incident.slo) is kind and recent
+
+    def causes(self, finding: Finding, statuses: Sequence[SloStatus]) -> tuple[str, ...]:
+        """See the port. A full disk comes before a registry that is down, that before slow answers; of equals
+        the one that began first. The finding itself is always among them."""
+        mine = next((s for s in statuses if s.name == finding.slo), None)
+        began = mine.since if mine and mine.since is not None else finding.at
+        ranked = [(self._rank(finding.slo), began, finding.reason)]
+        for s in statuses:
+            if s.indicator_ok is False and s is not mine:
+                since = s.at if s.since is None else s.since
+                ranked.append(
+                    (self._rank(s.name), since, f"{s.name}, since {rfc3339(since)}: {s.now_reason}")
+                )
+        return tuple(text for _, _, text in sorted(ranked))
+
+    def _rank(self, slo: str | None) -> int:
+        kind = self._type(slo) if slo is not None else None
+        return RANKS.index(kind) if kind in RANKS else len(RANKS)
 
     def _type(self, slo: str) -> SloType | None:
         row = self._rows.get(slo)

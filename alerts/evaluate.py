@@ -7,11 +7,13 @@ the indicator is about this moment, and it is what opens an incident and proves 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
-from alerts.burn_rate import burn_rate, burning
-from alerts.minutes import MinuteLedger
+from alerts.burn_rate import burn_rate, burning, exhausted_in
+from alerts.latency import Latencies
+from alerts.minutes import Exclusions, MinuteLedger, Minutes, nothing_excluded
 from alerts.slos import BurnWindow
 from alerts.unsigned import UnsignedPulls
-from seawall.core.ports import EventStore, Quantile, SampleStore
+from seawall.core.errors import StoreUnavailable
+from seawall.core.ports import EventStore, SampleStore
 from seawall.core.signals import STORAGE_FULL, STORAGE_USED_RATIO, Sample
 from seawall.core.slos import Indicator, SloRow, SloStatus, SloType, Status
 from seawall.core.times import format_duration, month_of
@@ -34,11 +36,13 @@ class Evaluator:
         events: EventStore,
         probe_interval: float,
         trusted: Collection[str] = (),
+        exclusions: Exclusions = nothing_excluded,
     ) -> None:
         self.rows = tuple(rows)
         self._windows, self._samples, self._events = tuple(windows), samples, events
         self._interval, self._unsigned = probe_interval, UnsignedPulls(samples, events, trusted)
-        self._ledger = MinuteLedger(samples, events)
+        self._ledger = MinuteLedger(samples, events, exclusions)
+        self._latencies = Latencies(samples, events)
         self._judges: dict[SloType, Callable[[SloRow, str, float, Indicator], SloStatus]] = {
             SloType.TIME_SLICES: self._judge_minutes,
             SloType.LATENCY: self._judge_latency,
@@ -52,10 +56,15 @@ class Evaluator:
 
     def judge(self, registry: str, now: float) -> list[SloStatus]:
         """Every row, in the file's order."""
-        return [
-            self._judges[row.type](row, registry, now, self.indicator(row, registry, now))
-            for row in self.rows
-        ]
+        return [self._judged(row, registry, now) for row in self.rows]
+
+    def _judged(self, row: SloRow, registry: str, now: float) -> SloStatus:
+        """A row whose store is away is unknown, never what it was before."""
+        try:
+            return self._judges[row.type](row, registry, now, self.indicator(row, registry, now))
+        except StoreUnavailable as error:
+            blind, window = Indicator(None, str(error)), (now - (row.window or row.indicator), now)
+            return self._plain(row, registry, now, blind, Status.UNKNOWN, None, window, 0, str(error))
 
     def indicator(self, row: SloRow, registry: str, now: float, since: float | None = None) -> Indicator:
         """The row's indicator at `now`; with `since`, only on data measured after that moment."""
@@ -68,6 +77,10 @@ class Evaluator:
                 return self._level_indicator(row, registry, now, since)
             case SloType.COUNT:
                 return self._unsigned.indicator(row, registry, now, since)
+
+    def heard(self, registry: str, at: float) -> None:
+        """Data measured at `at` was kept: late data is counted, however old it is."""
+        self._ledger.heard(registry, at)
 
     # indicators ----------------------------------------------------------------------------
 
@@ -93,25 +106,19 @@ class Evaluator:
 
     def _latency_indicator(self, row: SloRow, registry: str, now: float, since: float | None) -> Indicator:
         if since is not None:
-            found = self._events.manifest_latency(registry, since, now, row.quantile)
-            span = now - since
+            found = self._latencies.since(row, registry, since, now)
         else:
-            found, span = self._pooled(row, registry, now, row.indicator)
-        if found.value is None:
-            return Indicator(None, f"no manifest request in {format_duration(span)}")
-        ok = row.objective.holds(found.value)
-        reason = f"P{row.quantile * 100:g} {_ms(found.value)} over {_requests(found, span, row)}"
-        return Indicator(ok, reason, found.value, ok, now, None if ok else now - span, found.count)
-
-    def _pooled(self, row: SloRow, registry: str, now: float, span: float) -> tuple[Quantile, float]:
-        """The quantile over the last `span` seconds, lengthened until it has enough requests."""
-        found = self._events.manifest_latency(registry, now - span, now, row.quantile)
-        if found.count >= row.minimum_samples:
-            return found, span
-        found, oldest = self._events.manifest_latency_of_last(
-            registry, now, row.minimum_samples, row.quantile
+            found = self._latencies.pooled(row, registry, now, row.indicator)
+        began = now - found.span if found.ok is False else None
+        return Indicator(
+            found.ok,
+            found.reason,
+            found.value,
+            bool(found.ok),
+            now if found.count else None,
+            began,
+            found.count,
         )
-        return found, max(span, now - oldest) if oldest is not None else span
 
     def _level_indicator(self, row: SloRow, registry: str, now: float, since: float | None) -> Indicator:
         start = max(now - row.indicator, since or 0.0)
@@ -140,38 +147,34 @@ class Evaluator:
     def _judge_minutes(self, row: SloRow, registry: str, now: float, indicator: Indicator) -> SloStatus:
         end = now // 60 * 60
         start, until = month_of(now) if row.window is None else (end - row.window, end)
-        minutes = (
-            self._ledger.month(registry, row.signal, start, end)
-            if row.window is None
-            else self._ledger.read(registry, row.signal, start, end)
-        )
+        minutes = self._ledger.count(registry, row.signal, start, end)
         bad, allowed = len(minutes.bad) * 60.0, row.objective.value
         share = allowed / (until - start)
         burnt = burning(minutes, end, self._windows, share)
-        status = self._minutes_status(row, bad, minutes.watched, indicator, burnt)
-        if not minutes.watched:
-            reason = f"no whole minute was watched yet; {indicator.reason}"
-        unwatched = max(0, int((end - start) // 60) - minutes.watched)
-        reason = f"{len(minutes.bad)} bad minutes of {allowed / 60:g} allowed; {indicator.reason}"
-        if burnt:
-            reason += f"; over {burnt.long} the budget burns more than {burnt.factor:g} times too fast"
+        rate = burn_rate(minutes, end, HOUR, share)
+        left = exhausted_in(allowed - bad, rate, share)
+        unknown = max(0.0, end - start - (minutes.watched + minutes.excluded) * 60.0)
+        watched = minutes.watched > 0
         return SloStatus(
             name=row.name,
             registry=registry,
-            status=status,
+            status=self._minutes_status(row, bad, minutes.watched, indicator, burnt),
             indicator_ok=indicator.ok,
-            value=bad if minutes.watched else None,
+            value=bad if watched else None,
             unit=row.unit,
             threshold=allowed,
             window=(start, until),
             samples=minutes.watched,
-            budget_remaining_ratio=(1 - bad / allowed) if minutes.watched else None,
-            burn_rate=burn_rate(minutes, end, HOUR, share) if minutes.watched else None,
+            budget_remaining_ratio=(1 - bad / allowed) if watched else None,
+            burn_rate=rate if watched else None,
             breach_probability=None,
-            reason=reason + (f"; {format_duration(unwatched * 60)} not watched" if unwatched else ""),
+            reason="; ".join(_told(minutes, allowed, indicator, burnt, left, unknown)),
             at=now,
             since=indicator.since,
             now_reason=indicator.reason,
+            exhausted_in=left if watched else None,
+            excluded=minutes.excluded * 60.0,
+            unknown=unknown,
         )
 
     def _minutes_status(
@@ -186,21 +189,13 @@ class Evaluator:
         return Status.OK
 
     def _judge_latency(self, row: SloRow, registry: str, now: float, indicator: Indicator) -> SloStatus:
-        found, span = self._pooled(row, registry, now, row.window or HOUR)
-        value = found.value
-        status = (
-            Status.UNKNOWN if value is None else Status.OK if row.objective.holds(value) else Status.BREACHED
-        )
-        reason = (
-            f"no manifest request in {format_duration(span)}"
-            if value is None
-            else f"P{row.quantile * 100:g} {_ms(value)} over {_requests(found, span, row)}"
-        )
+        found = self._latencies.pooled(row, registry, now, row.window or HOUR)
+        status = {None: Status.UNKNOWN, True: Status.OK, False: Status.BREACHED}[found.ok]
+        reason = found.reason
         if status is Status.OK and indicator.ok is False:
             status, reason = Status.AT_RISK, f"{reason}; now: {indicator.reason}"
-        return self._plain(
-            row, registry, now, indicator, status, value, (now - span, now), found.count, reason
-        )
+        window = (now - found.span, now)
+        return self._plain(row, registry, now, indicator, status, found.value, window, found.count, reason)
 
     def _judge_count(self, row: SloRow, registry: str, now: float, indicator: Indicator) -> SloStatus:
         tally = self._unsigned.tally(row, registry, now)
@@ -271,10 +266,25 @@ def _streak_start(rounds: Sequence[Sample]) -> float:
     return at
 
 
-def _ms(seconds: float) -> str:
-    return f"{seconds * 1000:.0f} ms"
-
-
-def _requests(found: Quantile, span: float, row: SloRow) -> str:
-    text = f"{found.count} requests in {format_duration(span)}"
-    return text if found.count >= row.minimum_samples else f"only {text} (fewer than {row.minimum_samples})"
+def _told(
+    minutes: Minutes,
+    allowed: float,
+    indicator: Indicator,
+    burnt: BurnWindow | None,
+    left: float | None,
+    unknown: float,
+) -> list[str]:
+    """Why a row of minutes stands as it stands, in parts."""
+    if minutes.watched:
+        told = [f"{len(minutes.bad)} bad minutes of {allowed / 60:g} allowed", indicator.reason]
+    else:
+        told = ["no whole minute was watched yet", indicator.reason]
+    if burnt:
+        told.append(f"over {burnt.long} the budget burns more than {burnt.factor:g} times too fast")
+    if left:
+        told.append(f"at the last hour's rate the budget is spent in {format_duration(left)}")
+    if unknown:
+        told.append(f"{format_duration(unknown)} not watched")
+    if minutes.excluded:
+        told.append(f"{format_duration(minutes.excluded * 60)} of maintenance excluded")
+    return told

@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -82,7 +82,15 @@ class _Windows(_Model):
 
 def load_rows(path: Path = SHIPPED) -> tuple[SloRow, ...]:
     """The rows in the file's order."""
-    document = read_yaml(path)
+    return _rows(read_yaml(path))
+
+
+def rows_of(data: Any, path: Path) -> tuple[SloRow, ...]:
+    """Rows of plain data that stands in `path` in another form (OpenSLO, Sloth). InputError."""
+    return _rows(Document(path, data, {}))
+
+
+def _rows(document: Document) -> tuple[SloRow, ...]:
     matrix = validate(_Matrix, document)
     names = [row.name for row in matrix.slos]
     for index, name in enumerate(names):

@@ -46,6 +46,7 @@ class UnsignedPulls:
 
     def __init__(self, samples: SampleStore, events: EventStore, trusted: Collection[str]) -> None:
         self._samples, self._events, self._trusted = samples, events, frozenset(trusted)
+        self._last: dict[str, tuple[tuple[float, float], bool]] = {}
 
     def indicator(self, row: SloRow, registry: str, now: float, since: float | None) -> Indicator:
         """Now; with `since`, of pulls after that moment."""
@@ -88,11 +89,19 @@ class UnsignedPulls:
         end = now + AHEAD
         if counts.unknown:
             return self._unknown(registry, start, end, counts)
-        if not counts.all and self._events.told_at(registry, start, end) is None:
+        if not counts.all and not self._told(registry, start, end):
             return NO_SOURCE.format(span=format_duration(now - start))
         if not self._samples.latest(registry, PULLS_WAITING, now - STALE, now):
             return NOT_JUDGED.format(span=format_duration(STALE))
         return ""
+
+    def _told(self, registry: str, start: float, end: float) -> bool:
+        """Has any source told of pulls? Asked twice in a turn, of the same span."""
+        asked, found = self._last.get(registry, ((0.0, 0.0), False))
+        if asked != (start, end):
+            found = self._events.told_at(registry, start, end) is not None
+            self._last[registry] = ((start, end), found)
+        return found
 
     def _unknown(self, registry: str, start: float, end: float, counts: PullCounts) -> str:
         found = self._events.culprits(registry, start, end, UNKNOWN, 1)

@@ -8,10 +8,13 @@ from benchmarks import (
     idle,
     lead_time,
     main_job,
+    many_registries,
     metrics_page,
     parse,
     probe,
     promise,
+    stores,
+    slo,
     unsigned,
 )
 
@@ -20,11 +23,14 @@ ALL = {
     "follow": follow.measure,
     "lead_time": lead_time.measure,
     "main_job": main_job.measure,
+    "many_registries": many_registries.measure,
     "idle": idle.measure,
     "metrics_page": metrics_page.measure,
     "parse": parse.measure,
     "probe": probe.measure,
     "promise": promise.measure,
+    "stores": stores.measure,
+    "slo": slo.measure,
     "unsigned": unsigned.measure,
 }
 

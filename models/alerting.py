@@ -29,6 +29,8 @@ WEIGHTS = {
 }  # fmt: skip
 """Evidence of one mean excess in a channel's tail."""
 LOUD, CALM = 0.9, 0.5  # evidence of the context is at most LOUD (-log2(1 - score) - CALM)
+DOUBTED, CERTAIN = 0.5, 0.65  # means of the word at which its evidence is 0, and WORD;
+WORD, MOST = constant(2.0), 2.0  # bars, and at most so often
 CONFIRMS = constant(0.8)  # segment score that confirms other channels wholly; a lower one by the third power
 CONFIRMED = slice(CHANNELS.index("flat"))  # of the channels: what the segment score can confirm
 BLOCK = 2048  # series in one go: their arrays stay in the cache
@@ -100,6 +102,7 @@ class Alerting:
         np.multiply(self._weights, tails.beyond(tail, followed, own[COUNT], _LEAST), out=evidence[1:])
         if self._forecast:
             _confirm(evidence, step.score)
+            np.maximum(evidence[-1], _word(own), out=evidence[-1])
         evidence *= own[COUNT] > QUIET
         heights = events.told(event, evidence[0], np.add.reduce(evidence[1:], axis=0))
         for name, block in zip(names, blocks, strict=True):
@@ -127,6 +130,12 @@ def _seen(own: Floats, at: Floats) -> Floats:
     """How much a value never seen means [n]: little before a day has been seen, 1 in the end."""
     share = np.square((at - own[SINCE]) / UNSEEN)
     return np.asarray(share / (share + ONE))
+
+
+def _word(own: Floats) -> Floats:
+    """Evidence [n] of the forecaster's own word, which it gives where it knows the series well."""
+    sure = (own[channels.WORD] - DOUBTED) / (CERTAIN - DOUBTED)
+    return np.asarray(np.minimum(np.maximum(sure, 0), MOST) * WORD)
 
 
 def _confirm(evidence: Floats, score: Floats) -> None:

@@ -2,7 +2,8 @@
 
 `value` remembers the values seen, as intervals. The others follow what the forecaster says (its surprise, now
 and as a mean over 5, 20 and 100 samples, how much it varies, its segment score), how long the same value
-stays, and how long none came. Everything is causal, O(1) a step, and independent of the signal's unit.
+stays, and how long none came. The forecaster's word that a sample is wrong in its context is followed beside
+them. Everything is causal, O(1) a step, and independent of the signal's unit.
 """
 
 import numpy as np
@@ -20,10 +21,10 @@ CHANNELS = (VALUE, *FOLLOWED)
 OF_FORECAST = frozenset({"surprise", "surprise_5", "surprise_20", "level", "variance", "context"})
 COLUMNS = (
     "count", "since", "edges", "centre", "scale", "moved", "last", "last_at", "interval", "run",
-    "mean_5", "mean_20", "mean_100", "size_20", "size_1000",
+    "mean_5", "mean_20", "mean_100", "size_20", "size_1000", "word",
 )  # fmt: skip
 (COUNT, SINCE, EDGES, CENTRE, SCALE, MOVED, LAST, LAST_AT, INTERVAL, RUN,
- MEAN_5, MEAN_20, MEAN_100, SIZE_20, SIZE_1000) = range(len(COLUMNS))  # fmt: skip
+ MEAN_5, MEAN_20, MEAN_100, SIZE_20, SIZE_1000, WORD) = range(len(COLUMNS))  # fmt: skip
 
 REMEMBERED = 32  # edges of the intervals of values seen
 GRAIN = 0.01  # of the range: a value that near to an interval widens it
@@ -31,13 +32,14 @@ SETTLED = 60  # samples after which the scale of the logarithmic view is fixed
 FARTHEST = 10.0  # ranges
 _MOST_SURPRISE = constant(8.0)  # tail units that one sample counts in a mean
 _RATES = constant(1 / 5, 1 / 20, 1 / 100, 1 / 20, 1 / 1000)
+_WORD_RATE = constant(0.4)
 _FLOOR = constant(0.05)  # of the mean size of a surprise: a series without noise does not vary
 _KNOWN, _USUAL = constant(3.0), constant(50.0)  # samples until an interval is usual, over which it is learnt
 _TINY = 1e-300
 
 
 def joined(count: int) -> tuple[Floats, Floats]:
-    """(own [15, n], remembered [32, n]) of series without a sample."""
+    """(own [16, n], remembered [32, n]) of series without a sample."""
     own = np.zeros((len(COLUMNS), count))
     own[LAST] = np.nan
     return own, np.full((REMEMBERED, count), np.inf)
@@ -128,12 +130,13 @@ def _inserted(edges: Floats, values: Floats) -> Floats:
 def _followed(at: Floats, values: Floats, said: Step, own: Floats) -> Singles:
     """The channels [8, n] beside the value's; the latest sample is not yet `last`."""
     out = np.empty((len(FOLLOWED), len(values)), dtype=np.float32)
-    means, count, interval = own[MEAN_5:], own[COUNT], own[INTERVAL]
+    means, count, interval = own[MEAN_5:WORD], own[COUNT], own[INTERVAL]
     size = np.abs(said.surprise)
     np.subtract(size, ONE, out=out[0])
     surprise = np.minimum(np.maximum(said.surprise, -_MOST_SURPRISE), _MOST_SURPRISE)
     means[:3] += _RATES[:3] * (surprise - means[:3])
     means[3:] += _RATES[3:] * (np.minimum(size, _MOST_SURPRISE) - means[3:])
+    own[WORD] += _WORD_RATE * (said.wrong - own[WORD])
     np.abs(means[:3], out=out[1:4])
     usual = means[4] / np.minimum(count * _RATES[4], ONE)
     np.abs(np.log((means[3] + _FLOOR) / (usual + _FLOOR)), out=out[4])

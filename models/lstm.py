@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from models import features, profile
 from models.bank import Index
-from models.features import HELD, LAST, LAST_AT, MEAN, RESIDUAL_SCALE, SHORT, SPREAD
+from models.features import DAYS, HELD, LAST, LAST_AT, MEAN, RESIDUAL_SCALE, SHORT, SPREAD
 from models.normaliser import Floats, constant
 from models.recurrent import HORIZONS, LEVELS, MEDIAN, Network, Singles, read_weights
 from models.streaming import MAX_SERIES, TAIL, Streaming, surprise
@@ -21,6 +21,7 @@ WEIGHTS = Path(__file__).parent / "weights" / "lstm-1.safetensors"
 FAR = 10.0  # usual residuals from the profile that score 1/2 without the network
 HALFWAY = 3.0  # held residual, in the raw scale of the first day, whose score is 1/2
 
+WEEK_DAYS = 7
 CLEAR, VAGUE = 0.4, 0.7  # residual scale over scale: below, context counts whole; above, half
 RESIDUAL_Z = features.INPUTS.index("residual_z")
 _SIGN = constant(-1.0, 1.0)  # below, above
@@ -100,6 +101,7 @@ class Lstm(Streaming):
         else:
             forecast[:], probability = _plain(inputs, own)
         block[3] = _score(probability, own)
+        block[5] *= _known(own)
         for name, part in (("own", own), ("carried", carried), ("forecast", forecast)):
             self._bank.put(name, index, part)
         return block
@@ -125,8 +127,18 @@ def _plain(inputs: Singles, own: Singles) -> tuple[Singles, Singles]:
     return inputs[2] + band, far / (far + FAR)
 
 
+def _predictable(own: Singles) -> Singles:
+    """How well the profile explains the series [n]: 0 and less at VAGUE, 1 and more at CLEAR."""
+    return np.asarray((VAGUE - own[RESIDUAL_SCALE] / own[SPREAD]) / (VAGUE - CLEAR))
+
+
+def _known(own: Singles) -> Singles:
+    """How much the network's word counts by itself [n]: wholly once a week is known and half explained."""
+    explained = features.within(2 * _predictable(own), 0, 1)
+    return np.asarray(explained * np.minimum(own[DAYS] / WEEK_DAYS, 1))
+
+
 def _score(probability: Singles, own: Singles) -> Singles:
     """Noisy-or [n]: wrong in its context, as far as the profile makes the series predictable; or far."""
-    predictable = (VAGUE - own[RESIDUAL_SCALE] / own[SPREAD]) / (VAGUE - CLEAR)
-    weight = 0.5 + 0.5 * features.within(predictable, 0, 1)
+    weight = 0.5 + 0.5 * features.within(_predictable(own), 0, 1)
     return np.asarray(1 - (1 - probability * weight) / (1 + (own[HELD] / HALFWAY) ** 2))

@@ -41,7 +41,8 @@ class Step(NamedTuple):
     sample came, in the signal's unit; NaN where nothing was forecast. `score` (0..1) stays up while an event
     lasts. `surprise` is signed: -1..1 within the band (0 = as expected), beyond it 1 + the distance in units
     of the forecast's exponential tail. `silent` holds Silence codes; where silent, surprise is 0. `wrong` is
-    how likely the sample belongs to something wrong, seen in its context; 0 where a detector cannot tell."""
+    how likely the sample belongs to something wrong, seen in its context, as far as the detector knows the
+    series; 0 where it cannot tell."""
 
     expected: Floats
     lower: Floats

@@ -15,6 +15,7 @@ from seawall.core.ports import Outcome
 LIBRARY = Path(__file__).parent / "library"
 MASK = "****"
 _MAX_LINES = 2000
+_MAX_CHARACTERS = 200_000
 # Kept linear: no unbounded run before the word that is looked for.
 _NAMED = r"(?:passw(?:or)?d|passphrase|secret|token|api_?key|private_?key|credential)s?"
 _SECRET_KEY = re.compile(rf".*{_NAMED}", re.I)
@@ -23,6 +24,9 @@ _MASKED = (
     (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.S), MASK),
     (re.compile(r"(authorization[\"']?\s*[:=]\s*).+", re.I), rf"\1{MASK}"),
     (re.compile(r"\b(bearer|basic)\s+[\w.~+/=-]{8,}", re.I), rf"\1 {MASK}"),
+    (re.compile(r"\b(?:sw_|gh[pousr]_|glpat-|xox[abp]-)[\w-]{16,}"), MASK),
+    (re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"), MASK),
+    (re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"), MASK),
     (re.compile(r"(://[^\s/:@]+):[^\s/@]+@"), rf"\1:{MASK}@"),
     (re.compile(rf"({_NAMED}[\"']?\s*[:=]\s*){_VALUE}", re.I), rf"\1{MASK}"),
 )
@@ -109,10 +113,16 @@ def _compare(before: str, after: str, name_before: str, name_after: str) -> list
 
 def _bounded(lines: list[str]) -> list[str]:
     """A long diff is cut for people; the digest of the rest keeps the approval bound to all of it."""
-    if len(lines) <= _MAX_LINES:
+    shown, left = 0, _MAX_CHARACTERS
+    for line in lines[:_MAX_LINES]:
+        left -= len(line)
+        if left < 0:
+            break
+        shown += 1
+    if shown == len(lines):
         return lines
-    rest = hashlib.sha256(stable("\n".join(lines[_MAX_LINES:])).encode()).hexdigest()
-    return [*lines[:_MAX_LINES], f"({len(lines) - _MAX_LINES} more lines, sha256 {rest})"]
+    rest = hashlib.sha256(stable("\n".join(lines[shown:])).encode()).hexdigest()
+    return [*lines[:shown], f"({len(lines) - shown} more lines, sha256 {rest})"]
 
 
 def render(outcome: Outcome) -> str:
@@ -132,12 +142,18 @@ def digest(content_digest: str, inputs: Mapping[str, Any], inventory: str, outco
     return hashlib.sha256(json.dumps(bound, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
-def manual(playbook: Path, inputs: Mapping[str, Any], inventory: str) -> str:
-    """Shell lines that do the same without Seawall. A secret input is left for the person to fill in."""
+def manual(playbook: Path, inputs: Mapping[str, Any], inventory: str, file: Path | None = None) -> str:
+    """Shell lines that do the same without Seawall, with the user's own inventory `file` where there is one.
+    A secret input is left for the person to fill in."""
     secret = [name for name in inputs if secret_values({name: inputs[name]})]
     plain = json.dumps({n: v for n, v in inputs.items() if n not in secret}, ensure_ascii=False)
     extra = ["-e", plain, *(part for name in secret for part in ("-e", f"{name}=<{name}>"))]
     program = Path(sys.executable).parent / "ansible-playbook"
+    if file is not None:
+        return (
+            f"ANSIBLE_LIBRARY={shlex.quote(str(LIBRARY))} {shlex.quote(str(program))} "
+            f"-i {shlex.quote(str(file))} {shlex.join(extra)} {shlex.quote(str(playbook))}"
+        )
     return (
         f"inventory=$(mktemp) && cat > \"$inventory\" <<'END'\n{inventory.rstrip()}\nEND\n"
         f"ANSIBLE_LIBRARY={shlex.quote(str(LIBRARY))} {shlex.quote(str(program))} "

@@ -7,48 +7,48 @@ Every transition is one compare-and-set on the record, committed before its effe
 import logging
 import queue
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from remediation import diffs
+from remediation.aftermath import Aftermath
+from remediation.briefing import briefing
 from remediation.catalogue import Catalogue, Playbook, content_digest
-from remediation.inventory import inventory_text
-from remediation.policy import Policy
-from seawall.core.actions import OPEN_STATES, Action, ActionState, Approval, Preview, Run
-from seawall.core.errors import Conflict, NotFound, Refused, SeawallError
+from remediation.deciding import POLICY, SEAWALL, Deciding
+from remediation.inventory import inventory_text, reach
+from remediation.output import Line, lines
+from remediation.weighing import weighed
+from remediation.workshop import Workshop
+from seawall.core.actions import OPEN_STATES, Action, ActionState, Approval, Preview, Run, Verification
+from seawall.core.errors import Conflict, NotFound, RunFailed, SeawallError
 from seawall.core.incidents import Incident
-from seawall.core.ports import Clock, Outcome, RecordStore, Runner, Target
+from seawall.core.ports import Outcome, Target
 from seawall.core.times import format_duration
 
-POLICY = "policy"
-SEAWALL = "seawall"
 CREW = 4
 log = logging.getLogger(__name__)
 S = ActionState
 
 
-@dataclass(frozen=True)
-class Workshop:
-    """What the lifecycle works with. `facts` (by registry) fill the playbooks' inputs."""
-
-    records: RecordStore
-    runner: Runner
-    catalogue: Catalogue
-    policy: Policy
-    clock: Clock
-    facts: Mapping[str, Mapping[str, Any]]
-    folder: Path
-    inventory: Path | None = None
-
-
 class Lifecycle:
-    """Carries actions from proposal to the end of their run; `changed` is called after each step."""
+    """Carries actions from proposal to the end of their run; `changed` is called after each step, `said`
+    with an action's id when its run has said something."""
 
-    def __init__(self, shop: Workshop, changed: Callable[[Action], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        shop: Workshop,
+        changed: Callable[[Action], None] = lambda _: None,
+        said: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self._shop, self._changed = shop, changed
         self._records = shop.records
+        self._mine = set[str]()
+        self._starting = threading.Lock()
+        self._deciding = Deciding(shop, self._to, lambda id: self._submit(self._execute, id))
+        self._after = Aftermath(shop, self.settle, self._target, self._submit, said)
         self._work: queue.SimpleQueue[tuple[Callable[[str], None], str]] = queue.SimpleQueue()
         # Daemons: a stop of Seawall does not wait for a playbook; its worker goes on and is found again.
         for number in range(CREW):
@@ -113,7 +113,8 @@ class Lifecycle:
             self._to(action, S.FAILED, SEAWALL, reason, reason=reason)
             return
         preview = self._previewed(action, playbook, target, outcome)
-        mode, why = self._shop.policy.decide(playbook.name, action.registry, action.risk)
+        action = replace(action, risk=weighed(playbook.risk, preview))
+        mode, why = self._deciding.mode(replace(action, preview=preview))
         action = self._to(
             action, S.PREVIEWED, SEAWALL, f"{preview.changes} change(s); {why}", preview=preview
         )
@@ -125,15 +126,18 @@ class Lifecycle:
 
     def _previewed(self, action: Action, playbook: Playbook, target: Target, outcome: Outcome) -> Preview:
         """The digest covers the very copies that were checked, so that nothing can slip in beside it."""
-        inventory = self._inventory(playbook)
+        inventory = target.inventory
+        touched = reach(playbook.targets, inventory, str(self._shop.inventory or "inventory"))
         content = content_digest(target.folder / "project", target.folder / "library")
         return Preview(
             digest=diffs.digest(content, action.inputs, inventory, outcome),
             diff=diffs.render(outcome),
             changes=len(outcome.changes),
             not_previewable=outcome.skipped,
-            manual=diffs.manual(playbook.path, action.inputs, inventory),
+            manual=diffs.manual(playbook.path, action.inputs, inventory, self._shop.inventory),
             at=self._shop.clock.now(),
+            hosts=touched.hosts,
+            fleet=touched.fleet,
         )
 
     def _approved_by_policy(self, action: Action, preview: Preview, why: str) -> None:
@@ -145,43 +149,16 @@ class Lifecycle:
     # decide ----------------------------------------------------------------------------------
 
     def approve(self, id: str, by: str, reason: str = "", digest: str | None = None) -> Action:
-        """One person's consent to the preview as it stands. Refused or Conflict say why not."""
-        action = self._records.action(id)
-        preview = self._check_approvable(action, by, digest)
-        now = self._shop.clock.now()
-        approval = Approval(by, now, now + self._shop.policy.approval_valid_for, preview.digest, reason)
-        approvals = (*action.approvals, approval)
-        if len(approvals) < self._shop.policy.people(action.risk):
-            return self._to(action, action.state, by, "one more person must approve", approvals=approvals)
-        action = self._to(action, S.APPROVED, by, reason or "approved", approvals=approvals)
-        self._submit(self._execute, action.id)
-        return action
-
-    def _check_approvable(self, action: Action, by: str, digest: str | None) -> Preview:
-        if action.state is not S.AWAITING_APPROVAL or action.preview is None:
-            raise Conflict(
-                f"action {action.id} is {action.state}; only one that awaits approval can be approved"
-            )
-        if action.expires_at is not None and self._shop.clock.now() >= action.expires_at:
-            raise Conflict(f"action {action.id} has expired; a new preview is needed")
-        if digest is not None and digest != action.preview.digest:
-            raise Conflict(f"action {action.id} has another preview now; read it again before you approve")
-        if by == action.requested_by:
-            raise Refused(f"{by} requested action {action.id}; another person must approve it")
-        if any(approval.by == by for approval in action.approvals):
-            raise Refused(f"{by} has approved action {action.id} already; another person must")
-        self._refuse_if_frozen()
-        return action.preview
-
-    def _refuse_if_frozen(self) -> None:
-        frozen, by = self._records.frozen()
-        if frozen:
-            raise Refused(f"Seawall is frozen {by}; `seawall unfreeze` lifts it")
+        """One person's consent to the preview as it stands; errors say why not (remediation.deciding)."""
+        return self._deciding.approve(id, by, reason, digest)
 
     def reject(self, id: str, by: str, reason: str = "") -> Action:
-        """Before the run has begun: it will not run."""
-        action = self._records.action(id)
-        return self._to(action, S.REJECTED, by, reason or "rejected", reason=reason)
+        """Before the run has begun: it will not run. InputError without a reason."""
+        return self._deciding.reject(id, by, reason)
+
+    def revoke(self, id: str, by: str, reason: str = "") -> Action:
+        """Take an approval back before the run has begun (remediation.deciding)."""
+        return self._deciding.revoke(id, by, reason)
 
     def cancel(self, id: str, by: str, reason: str = "") -> Action:
         """A running one is stopped with everything that it started; one not begun is rejected."""
@@ -198,7 +175,7 @@ class Lifecycle:
     def _execute(self, id: str) -> None:
         """The final check, then the run; the digest that was approved must still be the world's."""
         action = self._records.action(id)
-        if action.state is not S.APPROVED or action.preview is None or self._held(action):
+        if action.state is not S.APPROVED or action.preview is None or self._deciding.hold(action):
             return
         playbook = self._playbook(action)
         target = self._target(action, playbook, "final-check")
@@ -212,17 +189,7 @@ class Lifecycle:
             self._to(action, S.PROPOSED, SEAWALL, reason, approvals=(), preview=None, expires_at=None)
             self._submit(self._preview, id)
             return
-        if not self._held(action):
-            self._run(action, playbook, target, outcome.first_task_at)
-
-    def _held(self, action: Action) -> bool:
-        """Frozen (it waits) or past its approval (it expires)."""
-        if self._records.frozen()[0]:
-            return True
-        if self._shop.clock.now() < min(approval.until for approval in action.approvals):
-            return False
-        self._to(action, S.EXPIRED, SEAWALL, "the approval ran out before the run began")
-        return True
+        self._run(action, playbook, target, outcome.first_task_at)
 
     def _run(self, action: Action, playbook: Playbook, checked: Target, checked_at: float | None) -> None:
         """Runs the copies that the final check has just digested, not what lies in the catalogue by now."""
@@ -231,9 +198,29 @@ class Lifecycle:
             playbook=checked.folder / "project" / playbook.playbook,
             library=checked.folder / "library",
         )
-        run = Run(id=target.folder.name, started_at=self._shop.clock.now(), check_first_task_at=checked_at)
-        action = self._to(action, S.RUNNING, SEAWALL, f"run {run.id}", run=run)
-        self._finish(action, playbook, self._shop.runner.run(target, action.approvals[0].digest))
+        run = Run(
+            id=target.folder.name,
+            started_at=self._shop.clock.now(),
+            check_first_task_at=checked_at,
+            term=self._shop.leadership.term(),
+        )
+        with self._starting:  # locks and limits are judged one after the other
+            if self._deciding.hold(action):
+                return
+            self._mine.add(action.id)
+            action = self._to(action, S.RUNNING, SEAWALL, f"run {run.id}", run=run)
+        try:
+            outcome = self._shop.runner.run(target, action.approvals[0].digest, self._after.pulse(action.id))
+        except RunFailed as error:
+            self._doubt(action, playbook, str(error))
+            return
+        self._finish(action, playbook, outcome)
+
+    def _doubt(self, action: Action, playbook: Playbook, why: str) -> None:
+        """Nothing tells how the run ended: it is never repeated blindly, a new plan is previewed."""
+        reason = f"{why}; it is planned again"
+        action = self._to(action, S.IN_DOUBT, SEAWALL, reason, reason=reason)
+        self._propose(playbook, action.inputs, self._records.incident(action.incident))
 
     def _finish(self, action: Action, playbook: Playbook, outcome: Outcome) -> None:
         assert action.run is not None  # noqa: S101 - a running action has its run
@@ -246,24 +233,22 @@ class Lifecycle:
             first_change_at=outcome.first_change_at,
             message=outcome.message,
         )
+        verification = playbook.verification(self._shop.clock.now() + playbook.verify.window)
         if outcome.status == "successful":
-            until = self._shop.clock.now() + playbook.verify.window
-            verification = playbook.verification(until)
-            text = f"the run changed {run.changed} task(s); verifying {verification.slo}"
+            proof = verification.signal or verification.slo
+            text = f"the run changed {run.changed} task(s); verifying {proof}"
             self._to(action, S.VERIFYING, SEAWALL, text, run=run, verification=verification)
         else:
             reason = f"the run ended {outcome.status}: {outcome.message}"
+            if outcome.changes and self._after.take_back(action, reason, verification, run=run):
+                return
             self._to(action, S.FAILED, SEAWALL, reason, run=run, reason=reason)
 
     # time and restarts -----------------------------------------------------------------------
 
     def expire(self, now: float) -> None:
-        """Approvals that nobody gave in time."""
-        for action in self._open():
-            if action.state is S.AWAITING_APPROVAL and action.expires_at and now >= action.expires_at:
-                self._to(
-                    action, S.EXPIRED, SEAWALL, "nobody approved it in time", reason="nobody approved in time"
-                )
+        """The clock's part: questions end or escalate, what waits is looked at again."""
+        self._deciding.expire(now)
 
     def moot(self, incident: Incident, reason: str) -> None:
         """The incident is over: what has not begun will not begin."""
@@ -284,6 +269,7 @@ class Lifecycle:
             S.PREVIEWED: self._restart_preview,
             S.APPROVED: self._execute,
             S.RUNNING: self._resume,
+            S.VERIFYING: self._after.undo,
         }
         for action in self._open():
             if action.state in work:
@@ -291,28 +277,46 @@ class Lifecycle:
 
     def _restart_preview(self, id: str) -> None:
         action = self._records.action(id)
-        mode, why = self._shop.policy.decide(action.playbook, action.registry, action.risk)
+        mode, why = self._deciding.mode(action)
         if mode != "observe":
             until = self._shop.clock.now() + self._shop.policy.ask_for
             self._to(action, S.AWAITING_APPROVAL, SEAWALL, f"asked a person; {why}", expires_at=until)
 
     def _resume(self, id: str) -> None:
+        if id in self._mine:  # a recovery in a living Seawall (it has become the leader): it is waited for
+            return
         action = self._records.action(id)
         playbook = self._playbook(action)
-        found = self._shop.runner.wait(self._run_folder(action), playbook.timeout)
+        pulse = self._after.pulse(id)
+        found = self._shop.runner.wait(self._run_folder(action), playbook.timeout, pulse)
         if found.outcome is not None:
             self._finish(action, playbook, found.outcome)
             return
-        reason = "Seawall stopped during the run and nothing tells how it ended; it is planned again"
-        action = self._to(action, S.IN_DOUBT, SEAWALL, reason, reason=reason)
-        self._propose(playbook, action.inputs, self._records.incident(action.incident))
+        self._doubt(action, playbook, "Seawall stopped during the run and nothing tells how it ended")
 
     def verifying(self) -> list[Action]:
         """Actions whose effect is being measured."""
         return [action for action in self._open() if action.state is S.VERIFYING]
 
+    def take_back(self, action: Action, reason: str, proof: Verification) -> bool:
+        """Begin the playbook's undo. False if it has none, or Seawall is frozen: nothing was done."""
+        return self._after.take_back(action, reason, proof)
+
+    def keep(self, seconds: float) -> None:
+        """House keeping: folders of actions that ended longer ago are deleted, the others are packed."""
+        self._after.keep(seconds)
+
+    def output(self, id: str, after: str = "") -> Iterator[Line]:
+        """What an action's workers said, after a cursor, the oldest first. NotFound if there is no action."""
+        return lines(self._shop.folder / self._records.action(id).id, after)
+
+    def briefing(self, id: str) -> dict[str, Any]:
+        """What to know before approving an action: remediation.briefing has the shape."""
+        action = self._records.action(id)
+        return briefing(action, self._shop.catalogue.get(action.playbook), self._records)
+
     def settle(self, action: Action, to: ActionState, text: str, **changes: Any) -> Action:
-        """Write a step of the verification."""
+        """Write a step of the verification, or of the undo."""
         return self._to(action, to, SEAWALL, text, **changes)
 
     # parts -----------------------------------------------------------------------------------
@@ -324,6 +328,8 @@ class Lifecycle:
         after = replace(action, state=state, **changes)
         saved = self._records.transition(action, after, actor, self._shop.clock.now(), {"reason": text})
         self._changed(saved)
+        if saved.state not in OPEN_STATES:
+            self._submit(self._after.tidy, saved.id)
         return saved
 
     def _submit(self, step: Callable[[str], None], id: str) -> None:
@@ -341,7 +347,8 @@ class Lifecycle:
             log.info("action %s: %s", id, error)
         except Exception as error:
             log.exception("action %s failed", id)
-            self._fail(id, error)
+            with suppress(Conflict):  # it ended otherwise meanwhile
+                self._fail(id, error)
 
     def _fail(self, id: str, error: Exception) -> None:
         action = self._records.action(id)

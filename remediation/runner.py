@@ -8,21 +8,30 @@ session of its own, with FOLDER/lock (locked) as its standard input. Reads job.j
 import contextlib
 import json
 import os
+import re
+import shutil
 import signal
 import sys
+import threading
 import time
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import psutil
 from ansible_runner.interface import run as run_ansible
 
 from remediation.diffs import mask, secret_values, unified
-from remediation.runs import stop, write_outcome
+from remediation.runs import ssh_folder, stop, write_outcome
 from seawall.core.ports import Change, Outcome
 
 _MAX_EVENTS = 1 << 20
 _MAX_TEXT = 2000
+_MAX_LOOKED_AT = 1 << 16
+_WEIGHED_EVERY = 0.2
+_PASSWORD = re.compile(r"\bansible_\w*pass\w*[\"']?\s*[:=]\s*(\"[^\"]+\"|'[^']+'|[^\s,}]+)")
+_ASKED = re.compile(r"become|sudo.*password|password is required", re.I)
+_MAY_NOT = "let its user become the other without a password, or set ansible_become_password"
 _SETTINGS = {"pexpect_timeout": 0.2, "suppress_output_file": True}
 _RESULTS = {
     "runner_on_ok": "ok",
@@ -54,7 +63,8 @@ class Record:
         try:
             self._take(event, event.get("event_data") or {}, datetime.fromisoformat(event["created"]))
         except Exception as error:
-            print(f"event {event.get('event')} not understood: {error!r}", file=sys.stderr)  # noqa: T201
+            said = f"event {event.get('event')} not understood: {error!r}"[:_MAX_TEXT]
+            print(mask(said, self._secrets), file=sys.stderr)  # noqa: T201
         return False
 
     def _take(self, event: dict[str, Any], data: dict[str, Any], created: datetime) -> None:
@@ -87,9 +97,13 @@ class Record:
         elif word == "skipped" and self._check:
             self._skip(data, _printed(stdout))
         elif word in ("failed", "unreachable") and not data.get("ignore_errors"):
-            self.unreachable |= word == "unreachable"
-            self.failure = self._clean(f"{data.get('host')}: {data.get('task')}: {_reason(result)}")
-        self._say(at, f"{word}: [{data.get('host')}] {data.get('task')}")
+            reason = _reason(result)
+            if _ASKED.search(reason):
+                reason += f"; {_MAY_NOT}"
+            # Ansible calls a sudo that waits for a password unreachable, too.
+            self.unreachable |= word == "unreachable" and not _ASKED.search(reason)
+            self.failure = self._clean(f"{data.get('host')}: {data.get('task')}: {reason}")
+        self._say(at, f"{word}: [{data.get('host')}] {data.get('task')}{_printout(result, kind)}")
 
     def _change(self, data: dict[str, Any], result: dict[str, Any]) -> None:
         self._changed.setdefault((data["host"], data["task_uuid"]), str(data.get("task")))
@@ -115,7 +129,8 @@ class Record:
             self.skipped[str(data.get("task"))] = None
 
     def _clean(self, text: str) -> str:
-        return mask(text, self._secrets)[:_MAX_TEXT]
+        """Masked before it is cut for good, so that no half of a secret is left."""
+        return mask(text[:_MAX_LOOKED_AT], self._secrets)[:_MAX_TEXT]
 
     def _say(self, at: float, line: str) -> None:
         text = json.dumps({"at": at, "line": self._clean(line)})
@@ -148,6 +163,14 @@ def _printed(stdout: str) -> dict[str, Any]:
     return {}
 
 
+def _printout(result: dict[str, Any], kind: str) -> str:
+    """What a task printed, for the live log: its standard output or its message; "" where it is hidden."""
+    if "censored" in result or kind in ("runner_on_skipped", "runner_retry"):
+        return ""
+    said = str(result.get("stdout") or result.get("msg") or "")[:_MAX_LOOKED_AT].strip()
+    return f": {said}" if said else ""
+
+
 def _reason(result: dict[str, Any]) -> str:
     if "censored" in result:
         return "the result is hidden (no_log)"
@@ -156,26 +179,48 @@ def _reason(result: dict[str, Any]) -> str:
 
 
 class Watch:
-    """Ends the run at its deadline, at a cancel file or at SIGTERM. `ended` says which."""
+    """Ends the run at its deadline, at a cancel file, at SIGTERM, or when its processes take too much memory
+    (bytes, all together). `ended` says which."""
 
-    def __init__(self, folder: Path, timeout: float) -> None:
+    def __init__(self, folder: Path, timeout: float, memory: int) -> None:
         self.ended = ""
+        self.memory = memory
         self._folder, self._deadline, self._told = folder, time.monotonic() + timeout, False
         signal.signal(signal.SIGTERM, self._tell)
+        # A thread of its own: the library may be busy with one long line when memory runs out.
+        threading.Thread(target=self._weigh, daemon=True).start()
 
     def _tell(self, *_: object) -> None:
         self._told = True
 
+    def _weigh(self) -> None:
+        while not self.ended:
+            if _memory_of(psutil.Process()) > self.memory:
+                self.ended = "memory"
+                stop(self._folder)
+            time.sleep(_WEIGHED_EVERY)
+
     def over(self) -> bool:
         """The cancel callback. Processes are ended here, by id: ansible-runner would only kill the
         group of ansible-playbook, and its workers have left that."""
-        if self._told or (self._folder / "cancel").exists():
-            self.ended = "cancelled"
-        elif time.monotonic() > self._deadline:
-            self.ended = "timeout"
+        if not self.ended:
+            if self._told or (self._folder / "cancel").exists():
+                self.ended = "cancelled"
+            elif time.monotonic() > self._deadline:
+                self.ended = "timeout"
         if self.ended:
             stop(self._folder)
         return bool(self.ended)
+
+
+def _memory_of(root: psutil.Process) -> int:
+    """Bytes that a process and all that it started hold, without the pages of files."""
+    total = 0
+    for process in [root, *root.children(recursive=True)]:
+        with contextlib.suppress(psutil.Error):
+            found = process.memory_info()
+            total += found.rss - found.shared
+    return total
 
 
 def work(folder: Path) -> Outcome:
@@ -183,8 +228,9 @@ def work(folder: Path) -> Outcome:
     started = time.time()
     job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
     inputs = json.loads((folder / "env" / "extravars").read_text(encoding="utf-8"))
-    watch = Watch(folder, job["timeout"])
-    with contextlib.closing(Record(folder, secret_values(inputs), job["mode"] == "check")) as record:
+    watch = Watch(folder, job["timeout"], job["memory"])
+    secrets = secret_values(inputs) | _secrets_of(folder)
+    with contextlib.closing(Record(folder, secrets, job["mode"] == "check")) as record:
         try:
             status, message = _judge(_run(folder, job, record, watch), record, watch)
         except (Exception, SystemExit) as error:  # the library calls sys.exit
@@ -199,6 +245,12 @@ def work(folder: Path) -> Outcome:
         first_task_at=record.first_task_at,
         first_change_at=record.first_change_at,
     )
+
+
+def _secrets_of(folder: Path) -> frozenset[str]:
+    """Passwords that stand in the inventory."""
+    text = (folder / "inventory" / "hosts").read_text(encoding="utf-8")
+    return frozenset(found.strip("\"'") for found in _PASSWORD.findall(text) if len(found) > 3)
 
 
 def _run(folder: Path, job: dict[str, Any], record: Record, watch: Watch) -> str:
@@ -225,6 +277,7 @@ def _ansible_environment(folder: Path) -> dict[str, str]:
         "ANSIBLE_LIBRARY": str(folder / "library"),
         "ANSIBLE_HOME": str(folder / ".ansible"),
         "ANSIBLE_LOCAL_TEMP": str(folder / "tmp"),
+        "ANSIBLE_SSH_CONTROL_PATH_DIR": str(ssh_folder(folder)),
         "ANSIBLE_HOST_KEY_CHECKING": "True",
         "ANSIBLE_PIPELINING": "True",
         "ANSIBLE_NOCOLOR": "1",
@@ -233,6 +286,9 @@ def _ansible_environment(folder: Path) -> dict[str, str]:
 
 
 def _judge(status: str, record: Record, watch: Watch) -> tuple[str, str]:
+    if watch.ended == "memory":
+        bound = f"{watch.memory / (1 << 20):g} MiB of memory (runs.memory)"
+        return "failed", f"stopped: its processes took more than {bound}; let the task print less"
     if watch.ended:
         return watch.ended, "stopped at its time limit" if watch.ended == "timeout" else "cancelled"
     if status != "successful":
@@ -243,9 +299,9 @@ def _judge(status: str, record: Record, watch: Watch) -> tuple[str, str]:
 
 
 def _scrub(folder: Path) -> None:
-    """The inputs are not needed any more; the command's file also holds the whole environment."""
+    """The inputs have served; Ansible's own artifacts hold the environment, its facts the host's."""
     (folder / "env" / "extravars").unlink(missing_ok=True)
-    (folder / "artifacts" / "run" / "command").unlink(missing_ok=True)
+    shutil.rmtree(folder / "artifacts", ignore_errors=True)
 
 
 def main(folder: Path) -> None:
@@ -254,6 +310,7 @@ def main(folder: Path) -> None:
     if (held.st_dev, held.st_ino) != (lock.st_dev, lock.st_ino):
         sys.exit(f"standard input must be {folder / 'lock'}, locked; remediation.runs starts this worker")
     os.umask(0o077)
+    ssh_folder(folder).mkdir(mode=0o700)
     outcome = work(folder)
     stop(folder)
     _scrub(folder)

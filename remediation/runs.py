@@ -7,11 +7,13 @@ has its process id now.
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, replace
@@ -25,6 +27,7 @@ from seawall.core.errors import RunFailed
 from seawall.core.ports import Change, Found, Outcome, Target
 
 MARK = "SEAWALL_RUN"
+MEMORY = 1 << 30
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _TURN = 0.05
 _GRACE = 3.0
@@ -32,7 +35,11 @@ _LATE = 30.0
 
 
 class AnsibleRunner:
-    """Runs playbooks with ansible-runner, each call in a folder of its own that must be fresh."""
+    """Runs playbooks with ansible-runner, each call in a folder of its own that must be fresh. A run whose
+    processes take more than `memory` bytes together is stopped."""
+
+    def __init__(self, memory: int = MEMORY) -> None:
+        self._memory = memory
 
     def check(self, target: Target) -> Outcome:
         """Check mode with diff; changes nothing. RunFailed if the folder was used before or the
@@ -50,7 +57,7 @@ class AnsibleRunner:
         self, target: Target, mode: str, approval: str, on_line: Callable[[str], None] | None
     ) -> Outcome:
         target = replace(target, folder=target.folder.resolve())
-        worker = _start(target, mode, approval)
+        worker = _start(target, {"mode": mode, "approval_digest": approval, "memory": self._memory})
         self._attend(target, worker, _Tail(target.folder / "events.jsonl", on_line))
         found = self.find(target.folder)
         if found.outcome is None:
@@ -79,12 +86,13 @@ class AnsibleRunner:
         stop(folder)
         return Found("lost")
 
-    def wait(self, folder: Path, timeout: float) -> Found:
+    def wait(self, folder: Path, timeout: float, on_line: Callable[[str], None] | None = None) -> Found:
         """Wait up to `timeout` seconds for a run that another Seawall process started."""
-        latest = time.monotonic() + timeout
+        latest, lines = time.monotonic() + timeout, _Tail(folder / "events.jsonl", on_line)
         found = self.find(folder)
         while found.state == "running" and time.monotonic() < latest:
             time.sleep(_TURN)
+            lines.read()
             found = self.find(folder)
         return found
 
@@ -100,12 +108,12 @@ class AnsibleRunner:
         return True
 
 
-def _start(target: Target, mode: str, approval_digest: str) -> "subprocess.Popen[bytes]":
+def _start(target: Target, how: Mapping[str, Any]) -> "subprocess.Popen[bytes]":
     folder = target.folder
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.chmod(0o700)
-        with _claimed(folder, {"mode": mode, "approval_digest": approval_digest, **_job(target)}) as lock:
+        with _claimed(folder, {**how, **_job(target)}) as lock:
             _fill(target)
             return _spawn(folder, lock)
     except OSError as error:
@@ -214,8 +222,14 @@ def read_outcome(folder: Path) -> Outcome | None:
         raise RunFailed(f"{folder / 'outcome.json'} cannot be read: {error}") from error
 
 
+def ssh_folder(folder: Path) -> Path:
+    """Where a run's shared SSH connections have their sockets: its own folder is too long a path for one."""
+    return Path(tempfile.gettempdir()) / f"seawall-{hashlib.sha256(str(folder).encode()).hexdigest()[:12]}"
+
+
 def stop(folder: Path, workers: bool = False) -> None:
-    """End every Ansible process of that folder's run, and all that they started, SIGTERM first.
+    """End every Ansible process of that folder's run, its SSH connections, and all that they started, SIGTERM
+    first.
 
     A daemon that a playbook started on purpose has left their tree and is not touched.
     """
@@ -227,13 +241,18 @@ def stop(folder: Path, workers: bool = False) -> None:
         time.sleep(0.02)
     late = {child.pid: child for root in left for child in _family(root)}
     _signal(late.values(), "kill")
+    shutil.rmtree(ssh_folder(folder), ignore_errors=True)
 
 
 def _of_run(folder: Path, workers: bool) -> Iterator[psutil.Process]:
-    """By the mark in their environment, which outlives parents, sessions and process groups."""
+    """By the mark in their environment, which outlives parents, sessions and process groups. A shared SSH
+    connection has overwritten its environment with its title, which names its socket."""
     programs = ("ansible-playbook", "remediation.runner") if workers else ("ansible-playbook",)
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
+            if " ".join(process.cmdline()).startswith(f"ssh: {ssh_folder(folder)}/"):
+                yield process
+                continue
             ours = process.environ().get(MARK) == str(folder) and process.pid != os.getpid()
             if ours and any(word.endswith(programs) for word in process.cmdline()):
                 yield process

@@ -14,33 +14,43 @@ from typing import Any
 from fastapi import FastAPI
 
 from alerts.correlate import Correlation
-from alerts.evaluate import Evaluator
-from alerts.slos import load_rows, load_windows
+from alerts.silences import AlertmanagerSilences
+from alerts.slos import load_rows
 from collectors.probe import PullProbe
 from remediation.catalogue import Catalogue
-from remediation.lifecycle import Lifecycle, Workshop
+from remediation.lifecycle import Lifecycle
 from remediation.policy import load_policy
 from remediation.runs import AnsibleRunner
+from remediation.workshop import Workshop
 from seawall import __version__
-from seawall.api import actions, health, incidents, problems, records, slos, stream, webhooks
+from seawall.api import actions, health, incidents, problems, records, reports, runs, slos, stream, webhooks
 from seawall.api.gate import Gate
 from seawall.config import Config, Registry, read_secret
+from seawall.config_repairs import repairs_facts
 from seawall.console import pages
 from seawall.core.errors import InputError
 from seawall.core.ports import EventStore, RecordStore, SampleStore
 from seawall.cycle import Cycle, Parts
 from seawall.detecting import keep_watch, restored_watch, save_watch
+from seawall.judging import judge_of, recall
 from seawall.retraining import Retraining
 from seawall.schedule import build as build_schedule
+from seawall.schedule import stop as stop_schedule
 from seawall.service import Intake, Service, hash_secret
 from seawall.sources import build_collectors
 from seawall.statefolder import StateFolder
-from seawall.stores import duckdb, memory, sql
+from seawall.stores import duckdb, memory, recent, scaled, sql
 from seawall.telemetry import Telemetry
+from seawall.telling import Telling, peer_of
+from seawall.turning import Turns
 
 RETENTION_DAYS = 180
 SHIPPED_PLAYBOOKS = Path(__file__).parent.parent / "remediation" / "playbooks"
-CHOICES = {"samples": ("duckdb", "memory"), "events": ("duckdb", "memory"), "records": ("sqlite", "memory")}
+CHOICES = {
+    "samples": ("duckdb", "memory", *scaled.SAMPLES),
+    "events": ("duckdb", "memory", *scaled.EVENTS),
+    "records": ("sqlite", "memory"),
+}
 log = logging.getLogger(__name__)
 
 
@@ -64,10 +74,10 @@ class Stores:
 
 def check_stores(config: Config) -> None:
     """InputError for a store that its kind does not have."""
-    for kind, url in config.stores.model_dump().items():
-        scheme = url.partition(":")[0]
-        if scheme not in CHOICES[kind]:
-            choices = ", ".join(f"{choice}:" for choice in CHOICES[kind])
+    for kind, known in CHOICES.items():
+        url = getattr(config.stores, kind)
+        if url.partition(":")[0] not in known:
+            choices = ", ".join(f"{choice}:" for choice in known)
             raise InputError(f"stores.{kind}", f"{url!r} is not a store for {kind}", f"use one of {choices}")
 
 
@@ -79,28 +89,34 @@ def open_stores(config: Config, state: Path) -> Stores:
     }
     if len(paths) > 1:
         raise InputError("stores", "samples and events name two DuckDB folders", "name one for both")
-    database = duckdb.DuckDatabase(Path(paths.pop() or state / "data")) if paths else None
+    database = duckdb.DuckDatabase(Path(paths.pop() or state / "data"), clock=time.time) if paths else None
     of = config.stores.records
+    at = config.stores
+    samples: SampleStore | None = scaled.open_samples(at.samples, at.prometheus, state, time.time)
+    events: EventStore | None = scaled.open_events(at.events, at.elasticsearch, state, time.time)
+    if database and "duckdb" in at.samples:
+        samples = recent.RecentSamples(duckdb.DuckSamples(database), time.time)
+    if database and "duckdb" in at.events:
+        events = duckdb.DuckEvents(database)
     return Stores(
-        duckdb.DuckSamples(database)
-        if database and "duckdb" in config.stores.samples
-        else memory.MemorySamples(),
-        duckdb.DuckEvents(database)
-        if database and "duckdb" in config.stores.events
-        else memory.MemoryEvents(),
+        samples or memory.MemorySamples(),
+        events or memory.MemoryEvents(),
         sql.SqlRecords(f"sqlite:{state / 'records.sqlite'}" if of == "sqlite:" else of),
         database,
     )
 
 
-def facts_of(registry: Registry) -> dict[str, Any]:
-    """What a playbook's inputs may take from a registry's configuration (`from: registry.*`)."""
+def facts_of(registry: Registry, storage: Path | None = None) -> dict[str, Any]:
+    """What a playbook's inputs may take from a registry's configuration (`from: registry.*`); `storage` is
+    its first volume."""
     facts: dict[str, Any] = {
         "name": registry.name,
         "url": registry.url,
         "container": registry.container,
         "runtime": registry.runtime,
         "runtime_env": dict(registry.runtime_env),
+        "repairs": repairs_facts(registry.repairs),
+        "storage": str(storage) if storage else None,
     }
     if registry.process:
         process = registry.process
@@ -109,7 +125,19 @@ def facts_of(registry: Registry) -> dict[str, Any]:
             "command": list(process.command),
             "log": str(process.log) if process.log else None,
         }
+    if registry.kind == "harbor" and registry.username and registry.password_file:
+        facts["harbor"] = {
+            "username": registry.username,
+            "login_file": str(registry.password_file),
+            "ca_file": str(registry.ca_file) if registry.ca_file else None,
+        }
     return facts
+
+
+def _facts(config: Config) -> dict[str, dict[str, Any]]:
+    here = [volume for volume in config.storage if not volume.node_exporter]
+    volumes = {volume.registry: volume.path for volume in reversed(here)}
+    return {registry.name: facts_of(registry, volumes.get(registry.name)) for registry in config.registries}
 
 
 def build_service(config: Config, state: StateFolder) -> tuple[Service, Stores]:
@@ -117,21 +145,21 @@ def build_service(config: Config, state: StateFolder) -> tuple[Service, Stores]:
     stores = open_stores(config, state.path)
     clock, telemetry = SystemClock(), Telemetry(stores.records)
     rows = load_rows(config.slos)
-    trusted = [r.name for r in config.registries if r.trust.configured]
-    judge = Evaluator(rows, load_windows(), stores.samples, stores.events, config.probe.interval, trusted)
+    judge = judge_of(config, stores.samples, stores.events)
     folders = [SHIPPED_PLAYBOOKS, *([config.playbooks] if config.playbooks else [])]
     catalogue, broken = Catalogue.load(folders)
     shop = Workshop(
         records=stores.records,
-        runner=AnsibleRunner(),
+        runner=AnsibleRunner(config.runs.memory << 20),
         catalogue=catalogue,
         policy=load_policy(config.policy),
         clock=clock,
-        facts={registry.name: facts_of(registry) for registry in config.registries},
+        facts=_facts(config),
         folder=state.path / "runs",
         inventory=config.inventory,
+        silences=AlertmanagerSilences(peer_of(it), rows) if (it := config.alertmanager) else None,
     )
-    repair = Lifecycle(shop, telemetry.action)
+    repair = Lifecycle(shop, telemetry.action, lambda id: telemetry.say("run", {"id": id}))
     watch = restored_watch(rows, state)
     parts = Parts(
         clock=clock,
@@ -144,6 +172,7 @@ def build_service(config: Config, state: StateFolder) -> tuple[Service, Stores]:
         repair=repair,
         observer=telemetry,
         watcher=watch,
+        reopen=config.incidents.reopen,
     )
     service = Service(
         config=config,
@@ -159,6 +188,7 @@ def build_service(config: Config, state: StateFolder) -> tuple[Service, Stores]:
         intake=Intake(stores.events, telemetry),
         webhook_tokens=_webhook_tokens(config),
         broken_playbooks=broken,
+        recall=lambda at: recall(config, stores.samples, stores.events, at),
     )
     return service, stores
 
@@ -190,7 +220,7 @@ def build_app(service: Service, lifespan: Callable[[FastAPI], Any] | None = None
     app.state.service = service
     app.state.broadcast = stream.Broadcast()
     service.telemetry.listeners.append(app.state.broadcast.say)
-    for module in (health, slos, incidents, actions, records, webhooks, stream):
+    for module in (health, slos, incidents, actions, runs, records, reports, webhooks, stream):
         app.include_router(module.router)
     app.include_router(pages.router)
     app.mount("/static", pages.static_app())
@@ -228,30 +258,40 @@ def lifespan_of(service: Service, stores: Stores, state: StateFolder) -> Callabl
         writer = asyncio.create_task(service.intake.write())
         retraining = Retraining(stores.samples, service.registries, service.clock, state, service.watch)
         keeper = asyncio.create_task(keep_watch(service.watch, state, retraining.follow))
+        telling = Telling(
+            service.config, stores.records, service.clock, state.path, lambda: service.cycle.last_turn
+        )
+        teller = asyncio.create_task(telling.follow())
+        service.telemetry.queues["notifications"] = telling.waiting
+        service.telemetry.queues |= scaled.depths(samples=stores.samples, events=stores.events)
+        turns = Turns(service.cycle.turn)
+        service.telemetry.queues |= {"collections": service.cycle.keeper.depth, "turns": turns.depth}
         scheduler = build_schedule(
             service.cycle,
             service.cycle.collectors,
             lambda collector: isinstance(collector, PullProbe),
             {"house keeping": lambda: _house_keeping(service, stores), "learning": retraining.tick},
+            turns,
         )
         scheduler.start()
         try:
             yield
         finally:
             retraining.stop()
-            scheduler.shutdown(wait=False)
-            for task in (writer, keeper):
+            await stop_schedule(scheduler, service.cycle, turns)
+            for task in (writer, keeper, teller):
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
             save_watch(service.watch, state)
-            stores.samples.close()
-            stores.records.close()
+            for store in (stores.samples, stores.events, stores.records):
+                store.close()
 
     return lifespan
 
 
 def _house_keeping(service: Service, stores: Stores) -> None:
+    service.repair.keep(service.config.runs.keep)
     if stores.database:
         now = service.clock.now()
         stores.database.close_days(now)

@@ -113,9 +113,11 @@ def _trusted(trust: Trust) -> str:
     found = read_trusts(trust)
     rules = [found.own, *(rule.trust for rule in found.rules)]
     keys = sum(len(it.keys) for it in rules)
-    return (
+    said = (
         f"{keys} key(s), {sum(len(it.roots) + len(it.authorities) for it in rules)} authority certificate(s)"
     )
+    identities = [len(it.keyless.identities) for it in rules if it.keyless]
+    return f"{said}, {sum(identities)} keyless identity(ies)" if identities else said
 
 
 async def _connections(config: Config) -> list[Check]:

@@ -1,7 +1,8 @@
 """The live verbs' way to the service: --url with $SEAWALL_TOKEN, else the socket in the state folder."""
 
+import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,13 @@ class ServiceRefused(SeawallError):
 class Client:
     """JSON over HTTP; every failure is a SeawallError that names the remedy."""
 
-    def __init__(self, url: str | None, state: Path, env: Mapping[str, str] = os.environ) -> None:
+    def __init__(
+        self,
+        url: str | None,
+        state: Path,
+        env: Mapping[str, str] = os.environ,
+        timeout: float = TIMEOUT,
+    ) -> None:
         import httpx  # here, since it would cost every verb 60 ms of start-up
 
         self._place = url or str(state / SOCKET)
@@ -31,7 +38,7 @@ class Client:
             if not token:
                 raise InputError(f"${TOKEN_ENV}", "is not set", "put your API token into it, or drop --url")
             self._http = httpx.Client(
-                base_url=url, timeout=TIMEOUT, headers={"Authorization": f"Bearer {token}"}, trust_env=False
+                base_url=url, timeout=timeout, headers={"Authorization": f"Bearer {token}"}, trust_env=False
             )
             return
         if not (state / SOCKET).exists():
@@ -40,7 +47,7 @@ class Client:
             )
         path, _folder = short_path(state)
         self._http = httpx.Client(
-            base_url="http://seawall", timeout=TIMEOUT, transport=httpx.HTTPTransport(uds=path)
+            base_url="http://seawall", timeout=timeout, transport=httpx.HTTPTransport(uds=path)
         )
 
     def get(self, path: str, **query: Any) -> Any:
@@ -61,6 +68,26 @@ class Client:
             cursor = page["next"]
             if cursor is None:
                 return items
+
+    def events(self, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """(event, data) of a stream of server-sent events, until the service ends it."""
+        import httpx
+
+        waiting = httpx.Timeout(TIMEOUT)  # the service says something every 15 s
+        try:
+            with self._http.stream("GET", f"/api/v1{path}", timeout=waiting) as answer:
+                if not answer.is_success:
+                    answer.read()
+                    raise ServiceRefused(_detail(answer))
+                kind = ""
+                for line in answer.iter_lines():
+                    name, _, value = line.partition(": ")
+                    if name == "event":
+                        kind = value
+                    elif name == "data":
+                        yield kind, json.loads(value)
+        except httpx.HTTPError as error:
+            raise SeawallError(f"{self._place}: {error}; is `seawall up` running there?") from error
 
     def _ask(self, method: str, path: str, **options: Any) -> Any:
         import httpx

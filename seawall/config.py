@@ -13,6 +13,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, IPvAnyAddress, model_validator
 
+from seawall.config_alerting import Alertmanager, Notify
+from seawall.config_keyless import Keyless
+from seawall.config_repairs import Repairs
+from seawall.config_runs import Runs
+from seawall.config_slo import Incidents, Maintenance
+from seawall.config_stores import ElasticsearchAccess, PrometheusAccess
 from seawall.core.errors import InputError
 from seawall.core.times import parse_duration, parse_time
 from seawall.yamlfile import Document, read_yaml, validate
@@ -103,6 +109,7 @@ class Believed(Model):
 
     keys: tuple[Annotated[SigningKey, BeforeValidator(_key)], ...] = ()
     trust_store: Path | None = None
+    keyless: Keyless | None = None
 
 
 class TrustRule(Believed):
@@ -120,7 +127,7 @@ class Trust(Believed):
     @property
     def configured(self) -> bool:
         """Is there anybody to believe?"""
-        return any(it.keys or it.trust_store for it in (self, *self.repositories))
+        return any(it.keys or it.trust_store or it.keyless for it in (self, *self.repositories))
 
 
 class Process(Model):
@@ -145,6 +152,7 @@ class Registry(Model):
     client_key: Path | None = None
     metrics_url: HttpUrl | None = None
     logs: tuple[LogSource, ...] = ()
+    client_logs: tuple[LogSource, ...] = ()
     audit_log: bool = False
     scan_overview: bool = False
     trivy_reports: Path | None = None
@@ -153,6 +161,7 @@ class Registry(Model):
     runtime: Literal["auto", "podman", "docker"] = "auto"
     runtime_env: Mapping[str, str] = Field(default_factory=dict)
     process: Process | None = None
+    repairs: Repairs = Repairs()
 
     @model_validator(mode="after")
     def _one_password(self) -> "Registry":
@@ -162,6 +171,18 @@ class Registry(Model):
             raise ValueError("has client_key without client_cert; name the certificate too")
         if bool(self.username) != bool(self.password_file or self.password_env):
             raise ValueError("needs username together with password_file or password_env")
+        return self
+
+    @model_validator(mode="after")
+    def _restartable(self) -> "Registry":
+        if self.repairs.config_file and not (self.container or self.process):
+            raise ValueError("repairs.config_file needs container or process: the registry must be restarted")
+        return self
+
+    @model_validator(mode="after")
+    def _followed(self) -> "Registry":
+        if others := [str(log) for log in self.client_logs if log not in self.logs]:
+            raise ValueError(f"client_logs names {', '.join(others)}, which logs does not; name it there too")
         return self
 
     @model_validator(mode="after")
@@ -203,6 +224,8 @@ class Stores(Model):
     samples: str = "duckdb:"
     events: str = "duckdb:"
     records: str = "sqlite:"
+    prometheus: PrometheusAccess = PrometheusAccess()
+    elasticsearch: ElasticsearchAccess = ElasticsearchAccess()
 
 
 class Timeouts(Model):
@@ -311,10 +334,15 @@ class Config(Model):
     playbooks: Path | None = None
     policy: Path | None = None
     inventory: Path | None = None
+    runs: Runs = Runs()
+    maintenance: tuple[Maintenance, ...] = ()
+    incidents: Incidents = Incidents()
     probe: Probe = Probe()
     pulls: Pulls = Pulls()
     server: Server = Server()
     webhooks: Webhooks = Webhooks()
+    alertmanager: Alertmanager | None = None
+    notify: Notify = Notify()
 
     @model_validator(mode="after")
     def _names(self) -> "Config":
@@ -328,6 +356,9 @@ class Config(Model):
                 raise ValueError(
                     f"probe.sites[{site.name}].urls: no registry is named {unknown[0]!r}; known: {names}"
                 )
+        for planned in self.maintenance:
+            if planned.registry not in (None, *names):
+                raise ValueError(f"maintenance: no registry is named {planned.registry!r}; known: {names}")
         for volume in self.storage:
             if volume.registry not in names:
                 raise ValueError(f"storage: no registry is named {volume.registry!r}; known: {names}")

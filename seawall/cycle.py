@@ -6,26 +6,31 @@ of a turn is quick and runs in one thread at a time.
 
 import asyncio
 import logging
+import math
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from seawall.core.actions import Action, ActionState, Verification
+from seawall.core.actions import OPEN_STATES, ActionState
 from seawall.core.errors import Conflict, SeawallError
 from seawall.core.foresight import Forecast, Sight, Watcher
 from seawall.core.incidents import Finding, Impact, Incident, IncidentState, TimelineEntry
 from seawall.core.ports import Clock, Collector, EventStore, RecordStore, SampleStore
 from seawall.core.signals import Event, Sample, labels
-from seawall.core.slos import Indicator, SloStatus, Status
+from seawall.core.slos import SloStatus, Status
 from seawall.core.stages import Correlator, Judge, Observer, Repair
 from seawall.core.times import format_duration
+from seawall.keeping import Keeper
 from seawall.traffic import Traffic
+from seawall.verification import Verifier
 
 SEAWALL = "seawall"
 GOOD_ROUNDS = 3
+MOST_DAMPED = 8
 LOOK_BACK = 900.0
+LATE = 600.0  # seconds; the judge counts again what is settled, and that is older
 LIVE = (IncidentState.OPEN, IncidentState.ACKNOWLEDGED)
 NOTHING = Sight({}, {})
 log = logging.getLogger(__name__)
@@ -45,6 +50,7 @@ class Parts:
     repair: Repair
     observer: Observer
     watcher: Watcher | None = None
+    reopen: float = 600.0  # seconds in which a trouble that Seawall saw end is the same one when it returns
 
 
 class Cycle:
@@ -55,6 +61,11 @@ class Cycle:
         self._lock = threading.Lock()
         self._notes: dict[tuple[str, str], list[str]] = {}
         self._traffic = Traffic(parts.events)
+        self._verifier = Verifier(
+            parts.judge, parts.samples, parts.records, parts.repair, self._amend, self._resolve
+        )
+        self.keeper = Keeper(parts.samples, parts.events, self._kept)
+        self._said: list[Sample] = []
         self._fresh: dict[str, dict[str, float]] = {}
         self._good: dict[str, tuple[int, float]] = {}
         self._tried: set[str] = set()
@@ -73,7 +84,7 @@ class Cycle:
         began = time.perf_counter()
         try:
             batch = await asyncio.wait_for(collector.collect(self._p.clock.now()), collector.timeout)
-            new = await asyncio.to_thread(self._keep, batch.samples, batch.events, batch.checkpoints)
+            new = await self.keeper.keep(batch.samples, batch.events, batch.checkpoints)
             await collector.stored()
         except (SeawallError, TimeoutError, OSError) as error:
             reason = str(error) or f"no answer within {format_duration(collector.timeout)}"
@@ -89,17 +100,17 @@ class Cycle:
         self._p.observer.kept(collector, batch, new, time.perf_counter() - began)
         return True
 
-    def _keep(
-        self, samples: Sequence[Sample], events: Sequence[Event], checkpoints: Mapping[str, str]
-    ) -> int:
-        if samples:
-            self._p.samples.append(samples)
-        new = self._p.events.append(events, checkpoints) if events or checkpoints else 0
+    def _kept(self, samples: Sequence[Sample], events: Sequence[Event]) -> None:
+        """These are durable: late data is counted again, and fresh values wait for the next turn."""
+        settled = self._p.clock.now() - LATE
+        heard = [*((s.registry, s.at) for s in samples), *((e.registry, e.at) for e in events)]
+        late = {(registry, at // 3600 * 3600) for registry, at in heard if at < settled}
+        for registry, at in late:
+            self._p.judge.heard(registry, at)
         for sample in samples:
             series = _series(sample)
             if series:
                 self._fresh.setdefault(sample.registry, {})[series] = sample.value
-        return new
 
     # one turn --------------------------------------------------------------------------------
 
@@ -111,6 +122,7 @@ class Cycle:
                     self._turn(registry)
                 except SeawallError as error:
                     log.error("turn of %s: %s", registry, error)
+            self._keep_said()
             now = self._p.clock.now()
             self._p.repair.expire(now)
             self.last_turn = now
@@ -122,27 +134,39 @@ class Cycle:
         statuses = [_foreseen(status, forecasts.get(status.name)) for status in judged]
         self.statuses[registry] = statuses
         by_name = {status.name: status for status in statuses}
-        for finding in self._p.correlator.findings(statuses):
-            self._open(finding, by_name[finding.slo] if finding.slo else None)
-        self._verify(registry, now)
-        self._recover(registry, now)
-        self._p.observer.judged(statuses, time.perf_counter() - began)
+        try:
+            for finding in self._p.correlator.findings(statuses):
+                self._open(finding, by_name[finding.slo] if finding.slo else None)
+            self._verifier.follow(registry, now)
+            self._recover(registry, now)
+        finally:  # a store that is away stops the rest, but not the word that its rows are unknown
+            self._p.observer.judged(statuses, time.perf_counter() - began)
 
     def _look(self, registry: str, now: float, statuses: Sequence[SloStatus]) -> Sight:
         """What the models say of what is fresh; kept and told. Their faults stop nothing else."""
-        values = self._fresh.pop(registry, {}) | self._traffic.count(registry, now)
-        values |= {f"slo:{s.name}": s.value for s in statuses if s.value is not None and s.samples}
+        values = self._fresh.pop(registry, {})
         if self._p.watcher is None:
             return NOTHING
         try:
+            values |= self._traffic.count(registry, now)
+            values |= {f"slo:{s.name}": s.value for s in statuses if s.value is not None and s.samples}
             sight = self._p.watcher.look(registry, now, values, statuses)
         except SeawallError as error:
             log.error("the models say nothing of %s: %s", registry, error)
             return NOTHING
-        self._p.samples.append(list(_kept(registry, now, sight, values)))
+        self._said += _said(registry, now, sight, values)
         self._p.observer.scored(registry, sight.scores, values, now)
         self._p.observer.foreseen(registry, sight)
         return sight
+
+    def _keep_said(self) -> None:
+        """What the models said in this turn, in one transaction; lost, said, where the store is away."""
+        said, self._said = self._said, []
+        try:
+            if said:
+                self._p.samples.append(said)
+        except SeawallError as error:
+            log.error("what the models said of %d values is not kept: %s", len(said), error)
 
     # correlate, decide -----------------------------------------------------------------------
 
@@ -155,9 +179,12 @@ class Cycle:
         cause = self._p.correlator.explained_by(finding, self._p.records.incidents(limit=20)[0])
         if cause is not None and cause.state is IncidentState.RESOLVED:
             return cause
-        incident, new = self._p.records.open_incident(finding, SEAWALL, cause.id if cause else None)
+        since = finding.at - self._p.reopen if self._p.reopen else math.inf
+        incident, new = self._p.records.open_incident(finding, SEAWALL, cause.id if cause else None, since)
         if new:
-            log.warning("incident %s opened: %s", incident.id, incident.title)
+            self._tried.discard(incident.id)
+            how = "reopened" if incident.reopened else "opened"
+            log.warning("incident %s %s: %s", incident.id, how, incident.title)
         if not incident.explanation and incident.state in LIVE:
             incident = self._explain(incident, finding, status)
         if self._wants_action(incident, finding, status):
@@ -169,7 +196,8 @@ class Cycle:
         impact = self._impact(finding, status)
         statuses = self.statuses.get(finding.registry, [])
         text = self._p.correlator.explain(finding, impact, self._evidence(finding.registry), statuses)
-        return self._amend(incident, "incident.explained", {}, impact=impact, explanation=text)
+        causes = self._p.correlator.causes(finding, statuses)
+        return self._amend(incident, "incident.explained", {}, impact=impact, explanation=text, causes=causes)
 
     def _evidence(self, registry: str) -> list[str]:
         """What the registry's collectors last had to say."""
@@ -192,7 +220,11 @@ class Cycle:
         if not incident.actions:
             return True
         last = self._p.records.action(incident.actions[-1])
-        return last.state is ActionState.EXPIRED
+        # In doubt: it is planned again at once, unless Seawall was killed before it could.
+        if last.state in (ActionState.EXPIRED, ActionState.IN_DOUBT):
+            return True
+        back = incident.reopened_at is not None and last.created_at < incident.reopened_at
+        return back and last.state not in OPEN_STATES
 
     def _propose(self, incident: Incident) -> None:
         made, reasons = self._p.repair.propose(incident)
@@ -206,36 +238,7 @@ class Cycle:
                 incident, "incident.no_repair", {"reason": reason}, text=f"no repair offered: {reason}"
             )
 
-    # verify ----------------------------------------------------------------------------------
-
-    def _verify(self, registry: str, now: float) -> None:
-        for action in self._p.repair.verifying():
-            if action.registry == registry and action.verification and action.run:
-                self._verify_one(
-                    action, action.verification, action.run.ended_at or action.run.started_at, now
-                )
-
-    def _verify_one(self, action: Action, proof: Verification, ended: float, now: float) -> None:
-        row = self._p.judge.row(proof.slo)
-        if row is None:
-            reason = f"slo {proof.slo!r} is gone from the matrix: nobody can tell whether it helped"
-            self._p.repair.settle(action, ActionState.ESCALATED, reason, reason=reason)
-            return
-        found = self._p.judge.indicator(row, action.registry, now, since=ended)
-        after = _counted(proof, found)
-        if after.good_rounds >= after.needed_rounds:
-            after = replace(after, recovered_at=found.at)
-            reason = f"{after.good_rounds} good rounds after the run: {found.reason}"
-            self._p.repair.settle(action, ActionState.SUCCEEDED, reason, verification=after)
-            self._resolve(self._p.records.incident(action.incident), f"healed by {action.id}: {reason}")
-        elif now >= proof.until:
-            reason = f"{row.title} did not recover in time: {found.reason}"
-            self._p.repair.settle(action, ActionState.ESCALATED, reason, verification=after, reason=reason)
-            incident = self._p.records.incident(action.incident)
-            self._amend(incident, "incident.escalated", {"action": action.id}, text=f"escalated: {reason}")
-        elif after != proof:
-            text = f"good rounds: {after.good_rounds} of {after.needed_rounds}"
-            self._p.repair.settle(action, ActionState.VERIFYING, text, verification=after)
+    # recover ---------------------------------------------------------------------------------
 
     def _recover(self, registry: str, now: float) -> None:
         """Incidents that got well without us: three good rounds, and no repair under way."""
@@ -250,7 +253,8 @@ class Cycle:
                 self._good[incident.id] = (0, found.at or last)
             elif found.at is not None and found.at > last:
                 self._good[incident.id] = (count + 1, found.at)
-            if self._good.get(incident.id, (0, 0.0))[0] >= GOOD_ROUNDS and not self._busy(incident):
+            needed = GOOD_ROUNDS * min(MOST_DAMPED, 2**incident.reopened)  # what flaps must hold for longer
+            if self._good.get(incident.id, (0, 0.0))[0] >= needed and not self._busy(incident):
                 self._p.repair.moot(incident, "the registry recovered before anybody approved")
                 self._resolve(incident, f"recovered without a repair: {found.reason}")
 
@@ -276,6 +280,7 @@ class Cycle:
             text=f"resolved, {text}",
             state=IncidentState.RESOLVED,
             resolved_at=now,
+            resolved_by=SEAWALL,
         )
 
     def close_finding(self, source: str, fingerprint: str, text: str) -> None:
@@ -346,7 +351,7 @@ def _foreseen(status: SloStatus, forecast: Forecast | None) -> SloStatus:
     )
 
 
-def _kept(registry: str, now: float, sight: Sight, values: Mapping[str, float]) -> Iterator[Sample]:
+def _said(registry: str, now: float, sight: Sight, values: Mapping[str, float]) -> Iterator[Sample]:
     """What the models said, as samples."""
     for name, score in sight.scores.items():
         pairs = labels(signal=name)
@@ -361,15 +366,6 @@ def _kept(registry: str, now: float, sight: Sight, values: Mapping[str, float]) 
     for forecast in sight.forecasts:
         pairs = labels(slo=forecast.slo)
         yield Sample(registry, "seawall_forecast_breach_probability", now, forecast.probability, pairs)
-
-
-def _counted(proof: Verification, found: Indicator) -> Verification:
-    """Consecutive good rounds, each counted once by the time that it was measured."""
-    if found.ok is False or (found.ok and not found.good):
-        return replace(proof, good_rounds=0)
-    if found.ok and found.at is not None and (proof.last_round_at is None or found.at > proof.last_round_at):
-        return replace(proof, good_rounds=proof.good_rounds + 1, last_round_at=found.at)
-    return proof
 
 
 def _series(sample: Sample) -> str | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from collectors.behind_proxy import BehindProxy
 from collectors.container_logs import ContainerLogs
 from collectors.harbor_audit import HarborAudit
 from collectors.harbor_client import HarborClient
@@ -22,7 +23,9 @@ def event_collectors(registry: Registry, events: EventStore, interval: float) ->
     """Each goes on where `events` says that it stopped; logs are read every `interval` seconds."""
     claims: Claims = {}
     for source in registry.logs:
-        yield _log_of(registry, source, events, interval, claims)
+        log = _log_of(registry, source, events, interval, claims)
+        counted = not registry.client_logs or source in registry.client_logs
+        yield log if counted else BehindProxy(log)
     if registry.audit_log:
         audit = HarborAudit(registry.name, client_of(registry))
         audit.restore(events.checkpoint(audit.source))

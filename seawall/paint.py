@@ -11,8 +11,9 @@ from rich.text import Text
 
 from seawall.core.times import format_duration
 
-__all__ = ["Text", "console", "escape", "matrix", "table", "value"]
+__all__ = ["Text", "console", "escape", "matrix", "sparkline", "table", "value"]
 STYLES = {"ok": "green", "at_risk": "yellow", "breached": "bold red", "unknown": "dim"}
+BARS = "▁▂▃▄▅▆▇█"
 MARKS = {"ok": "●", "at_risk": "▲", "breached": "■", "unknown": "○"}
 
 
@@ -41,12 +42,25 @@ def value(number: float | None, unit: str) -> str:
     return f"{number:g} {unit}"
 
 
-def matrix(rows: Sequence[dict[str, Any]]) -> Table:
-    """The SLO matrix, from the API's shape."""
-    made = table("registry", "promise", "state", "now", "value", "limit", "budget left", "why")
+def matrix(rows: Sequence[dict[str, Any]], trends: Sequence[dict[str, Any]] = ()) -> Table:
+    """The SLO matrix, from the API's shapes."""
+    lines = {(it["registry"], it["name"]): sparkline(it["values"]) for it in trends}
+    made = table(
+        "registry",
+        "promise",
+        "state",
+        "now",
+        "value",
+        "limit",
+        "budget left",
+        "burn",
+        "forecast",
+        "day",
+        "why",
+    )
     for row in rows:
         now = {True: "ok", False: "BAD", None: "?"}[row["indicator_ok"]]
-        budget = row["budget_remaining_ratio"]
+        budget, burn, chance = (row["budget_remaining_ratio"], row["burn_rate"], row["breach_probability"])
         made.add_row(
             escape(row["registry"]),
             row["name"],
@@ -55,6 +69,19 @@ def matrix(rows: Sequence[dict[str, Any]]) -> Table:
             value(row["value"], row["unit"]),
             value(row["threshold"], row["unit"]),
             "–" if budget is None else f"{budget * 100:.0f} %",
+            "–" if burn is None else f"{burn:.1f}x",
+            "–" if chance is None else f"{chance * 100:.0f} %",
+            lines.get((row["registry"], row["name"]), "–"),
             escape(row["reason"]),
         )
     return made
+
+
+def sparkline(values: Sequence[float | None]) -> str:
+    """One bar an hour, the highest full; a gap where nothing was known. `–` where there is nothing."""
+    known = [it for it in values if it is not None]
+    if not known:
+        return "–"
+    low, high = min(known), max(known)
+    scale = (len(BARS) - 1) / (high - low) if high > low else 0.0
+    return "".join(" " if it is None else BARS[round((it - low) * scale)] for it in values).strip()

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -134,6 +134,7 @@ class Service:
     intake: Intake
     webhook_tokens: Mapping[str, str] = field(default_factory=dict)
     broken_playbooks: Sequence[InputError] = ()
+    recall: Callable[[float], Judge] | None = None
 
     @property
     def registries(self) -> list[str]:
@@ -149,10 +150,11 @@ class Service:
     # judgement -----------------------------------------------------------------------------
 
     def statuses(self, registry: str | None = None, at: float | None = None) -> list[SloStatus]:
-        """Every row of every registry: as of the last turn, or judged anew as of `at`."""
+        """Every row of every registry: as of the last turn, or judged by what had arrived by `at`."""
         names = [name for name in self.registries if registry in (None, name)]
         if at is not None:
-            return [status for name in names for status in self.judge.judge(name, at)]
+            judge = self.recall(at) if self.recall else self.judge
+            return [status for name in names for status in judge.judge(name, at)]
         now = self.clock.now()
         return [s for name in names for s in self.cycle.statuses.get(name) or self.judge.judge(name, now)]
 
@@ -171,7 +173,7 @@ class Service:
         incident = self.records.incident(id)
         if incident.state is IncidentState.RESOLVED:
             raise Conflict(f"incident {id} is resolved already")
-        changes = {"state": IncidentState.RESOLVED, "resolved_at": self.clock.now()}
+        changes = {"state": IncidentState.RESOLVED, "resolved_at": self.clock.now(), "resolved_by": by}
         text = f"resolved by {by}" + (f": {reason}" if reason else "")
         saved = self._amend(incident, "incident.resolved", text, by, **changes)
         self.repair.moot(saved, f"the incident was resolved by {by}")
@@ -180,6 +182,14 @@ class Service:
     def note(self, id: str, by: str, text: str) -> Incident:
         """Add a line to the story."""
         return self._amend(self.records.incident(id), "incident.note", text, by)
+
+    def assign(self, id: str, by: str, to: str) -> Incident:
+        """Hand it over: `to` is on it from now."""
+        incident = self.records.incident(id)
+        if incident.state is IncidentState.RESOLVED:
+            raise Conflict(f"incident {id} is resolved; nobody needs to be on it")
+        changes = {"state": IncidentState.ACKNOWLEDGED, "acknowledged_by": to}
+        return self._amend(incident, "incident.assigned", f"handed over to {to} by {by}", by, **changes)
 
     def _amend(self, incident: Incident, event: str, text: str, by: str, **changes: Any) -> Incident:
         detail = {"text": text}

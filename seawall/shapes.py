@@ -197,7 +197,7 @@ def _run(it: Run | None) -> Json | None:
     }
 
 
-def _verification(it: Verification | None) -> Json | None:
+def _verification(it: Verification | None, undo: Run | None) -> Json | None:
     if it is None:
         return None
     return {
@@ -206,6 +206,10 @@ def _verification(it: Verification | None) -> Json | None:
         "good_rounds": it.good_rounds,
         "needed_rounds": it.needed_rounds,
         "recovered_at": _time(it.recovered_at),
+        "signal": it.signal,
+        "control": it.control,
+        "recovering": it.recovering,
+        "undo": _run(undo),
     }
 
 
@@ -222,7 +226,7 @@ def action(it: Action) -> Json:
         "preview": _preview(it.preview),
         "approvals": [_approval(approval) for approval in it.approvals],
         "run": _run(it.run),
-        "verification": _verification(it.verification),
+        "verification": _verification(it.verification, it.undo),
     }
 
 

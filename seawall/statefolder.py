@@ -62,6 +62,21 @@ class StateFolder:
         return listener
 
 
+def held(state: Path) -> bool:
+    """Does a Seawall work in this folder at the moment?"""
+    try:
+        lock = os.open(state / "lock", os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(lock)
+    return False
+
+
 def short_path(state: Path) -> tuple[str, int | None]:
     """The socket's path, through an open folder where it is too long for a socket address (108 bytes)."""
     path = str(state.absolute() / SOCKET)

@@ -63,7 +63,7 @@ class FakeRunner:
     def find(self, folder: Path) -> Found:
         return self.found
 
-    def wait(self, folder: Path, timeout: float) -> Found:
+    def wait(self, folder: Path, timeout: float, on_line: Callable[[str], None] | None = None) -> Found:
         return self.found
 
     def cancel(self, folder: Path) -> bool:

@@ -46,6 +46,8 @@ class TrustFiles:
     def _paths(self) -> Iterator[Path]:
         for believed in (self._configured, *self._configured.repositories):
             yield from (key.file for key in believed.keys)
+            if believed.keyless:
+                yield from believed.keyless.files
             if believed.trust_store:
                 yield believed.trust_store
                 yield from sorted(believed.trust_store.rglob("*"))

@@ -8,16 +8,18 @@ predicate of cosign's own signatures makes one a signature of the image.
 from collections.abc import Mapping
 from typing import Any
 
+from collectors.signatures import keyless, rekor
 from collectors.signatures.discovery import BUNDLE, layers_of
 from collectors.signatures.lookups import BadContent, Lookups, Manifest, strict_json
-from collectors.signatures.simplesigning import KEYLESS, UNTRUSTED, from_base64
+from collectors.signatures.simplesigning import UNTRUSTED
 from collectors.signatures.trust import Trust
-from collectors.signatures.verdicts import BadSignature, Code, Opinion, broken
+from collectors.signatures.verdicts import BadSignature, Code, Opinion, broken, from_base64
 
 SIGNATURE_PREDICATE = "https://sigstore.dev/cosign/sign/v1"
 _PAYLOAD_TYPE = "application/vnd.in-toto+json"
 _STATEMENTS = ("https://in-toto.io/Statement/v1", "https://in-toto.io/Statement/v0.1")
 _MAX_SIGNATURES = 16
+_UNPROVEN = "application/vnd.dev.sigstore.bundle+json;version=0.1"  # later ones hold a proof of inclusion
 
 
 async def opinions(lookups: Lookups, found: Manifest, digest: str, trust: Trust, now: float) -> list[Opinion]:
@@ -60,8 +62,13 @@ def opinion_of(body: bytes, digest: str, trust: Trust, now: float) -> Opinion | 
         raise broken("the payload is no in-toto statement")
     opinion = _signed(envelope, pae(_PAYLOAD_TYPE, payload), trust, now)
     if opinion is None:
-        keyless = _keyless(bundle.get("verificationMaterial"))
-        return Opinion(Code.UNVERIFIED_KEYLESS, KEYLESS) if keyless else Opinion(Code.UNTRUSTED, UNTRUSTED)
+        material = bundle.get("verificationMaterial")
+        certificate = _certificate(material) if isinstance(material, dict) else None
+        if certificate is None:
+            return Opinion(Code.UNTRUSTED, UNTRUSTED)
+        if trust.keyless is None:
+            return Opinion(Code.UNVERIFIED_KEYLESS, keyless.PRESENT)
+        opinion = _logged(bundle, certificate, payload, trust)
     _check_subject(statement, digest, opinion.signer)
     return opinion
 
@@ -97,10 +104,30 @@ def _check_subject(statement: Mapping[str, Any], digest: str, signer: str) -> No
         raise BadSignature(Code.WRONG_DIGEST, f"signed by {signer}, but for {other}", signer)
 
 
-def _keyless(material: object) -> bool:
-    return isinstance(material, dict) and bool(
-        material.get("certificate") or material.get("x509CertificateChain")
-    )
+def _certificate(material: Mapping[str, Any]) -> object:
+    """The signer's (base64 of DER), in v0.3 alone, before it the first of a chain; None if there is none."""
+    found = material.get("certificate")
+    if not found:
+        chain = material.get("x509CertificateChain")
+        listed = chain.get("certificates") if isinstance(chain, dict) else None
+        found = listed[0] if isinstance(listed, list) and listed else None
+    return found.get("rawBytes", "") if isinstance(found, dict) else None
+
+
+def _logged(bundle: Mapping[str, Any], certificate: object, payload: bytes, trust: Trust) -> Opinion:
+    """Of a keyless bundle: the envelope's one signature by the certificate's key, and its log entry."""
+    der = from_base64(certificate, "the bundle's certificate")
+    material, envelope = bundle["verificationMaterial"], bundle["dsseEnvelope"]
+    listed, logged = envelope.get("signatures"), material.get("tlogEntries")
+    if not isinstance(listed, list) or len(listed) != 1 or not isinstance(listed[0], dict):
+        raise broken("a keyless envelope holds exactly one signature")
+    if not isinstance(logged, list) or not logged:
+        raise BadSignature(Code.UNVERIFIED_KEYLESS, rekor.NO_PROMISE)
+    if len(logged) != 1:
+        raise broken("more than one log entry")
+    entry = rekor.bundled(logged[0], proven=bundle.get("mediaType") != _UNPROVEN)
+    message, signature = pae(_PAYLOAD_TYPE, payload), _either(listed[0].get("sig"))
+    return keyless.opinion(trust, entry, der, signature, message, payload)
 
 
 def _mapping(value: object, what: str) -> Mapping[str, Any]:

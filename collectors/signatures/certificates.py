@@ -68,10 +68,10 @@ def check_chain(
     signer = name_of(chain[0])
     _check_order(chain)
     for certificate in chain:
-        if _revoked(certificate, trust):
+        if is_revoked(certificate, trust):
             reason = f"revoked: {name_of(certificate)} is on the list of what was revoked"
             raise BadSignature(Code.REVOKED, reason, signer)
-    believed = [it for it in roots if not _revoked(it, trust)]
+    believed = [it for it in roots if not is_revoked(it, trust)]
     if _leads(chain, believed, now):
         return
     _check_times(chain, believed, now, signer)
@@ -110,26 +110,35 @@ def _check_times(
 def _leads(chain: Sequence[x509.Certificate], roots: Sequence[x509.Certificate], at: float) -> bool:
     if not any(_ends_in(chain[-1], root) for root in roots):
         return False
+    return leads_by(chain[0], chain[1:], roots, at)
+
+
+def leads_by(
+    leaf: x509.Certificate, between: Sequence[x509.Certificate], roots: Sequence[x509.Certificate], at: float
+) -> bool:
+    """Does the leaf lead to one of `roots` by some of `between`, at a time (Unix seconds)?"""
+    if not roots:
+        return False
     authority = verification.ExtensionPolicy.permit_all().require_present(
         x509.BasicConstraints, verification.Criticality.AGNOSTIC, _authority
     )
     authority = authority.may_be_present(
         x509.KeyUsage, verification.Criticality.AGNOSTIC, _signs_certificates
     )
-    leaf = verification.ExtensionPolicy.permit_all()
-    leaf = leaf.may_be_present(x509.BasicConstraints, verification.Criticality.AGNOSTIC, _no_authority)
-    leaf = leaf.may_be_present(x509.KeyUsage, verification.Criticality.AGNOSTIC, _signs)
-    leaf = leaf.may_be_present(x509.ExtendedKeyUsage, verification.Criticality.AGNOSTIC, _signs_code)
+    ours = verification.ExtensionPolicy.permit_all()
+    ours = ours.may_be_present(x509.BasicConstraints, verification.Criticality.AGNOSTIC, _no_authority)
+    ours = ours.may_be_present(x509.KeyUsage, verification.Criticality.AGNOSTIC, _signs)
+    ours = ours.may_be_present(x509.ExtendedKeyUsage, verification.Criticality.AGNOSTIC, _signs_code)
     verifier = (
         verification.PolicyBuilder()
         .store(verification.Store(list(roots)))
         .time(datetime.fromtimestamp(at, UTC).replace(tzinfo=None))
         .max_chain_depth(MAX_CHAIN)
-        .extension_policies(ca_policy=authority, ee_policy=leaf)
+        .extension_policies(ca_policy=authority, ee_policy=ours)
         .build_client_verifier()
     )
     try:
-        verifier.verify(chain[0], list(chain[1:]))
+        verifier.verify(leaf, list(between))
     except (*UNREADABLE, verification.VerificationError):
         return False
     return True
@@ -170,7 +179,8 @@ def _signs_code(_: object, __: x509.Certificate, found: x509.ExtendedKeyUsage | 
         raise ValueError("not for signing code")
 
 
-def _revoked(certificate: x509.Certificate, trust: Trust) -> bool:
+def is_revoked(certificate: x509.Certificate, trust: Trust) -> bool:
+    """Is its key on the list of what was revoked?"""
     if not trust.revoked:
         return False
     try:

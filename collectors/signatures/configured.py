@@ -1,5 +1,7 @@
 """Trust as seawall.yaml has it: its files read, the same file once."""
 
+from collectors.signatures.identities import Identity, read_keyless
+from collectors.signatures.identities import Keyless as Sigstore
 from collectors.signatures.trust import (
     Trust,
     TrustRule,
@@ -11,6 +13,7 @@ from collectors.signatures.trust import (
 )
 from seawall.config import Believed
 from seawall.config import Trust as Configured
+from seawall.config_keyless import Keyless
 
 
 def read_trusts(configured: Configured) -> Trusts:
@@ -24,4 +27,10 @@ def read_trust(believed: Believed, revoked: frozenset[str]) -> Trust:
     """Keys and trust store, without what is revoked. InputError."""
     store = read_trust_store(believed.trust_store) if believed.trust_store else TrustStore()
     keys = [read_key(it.file, it.not_before, it.not_after) for it in believed.keys]
-    return Trust(keys, store.roots, store.authorities, revoked)
+    keyless = _sigstore(believed.keyless) if believed.keyless else None
+    return Trust(keys, store.roots, store.authorities, revoked, keyless)
+
+
+def _sigstore(keyless: Keyless) -> Sigstore:
+    identities = [Identity(it.issuer, it.subject) for it in keyless.identities]
+    return read_keyless(keyless.roots, keyless.rekor_keys, keyless.ct_keys, identities)

@@ -12,8 +12,7 @@ from typing import Any
 import cbor2
 
 from collectors.signatures.lookups import strict_json
-from collectors.signatures.simplesigning import from_base64
-from collectors.signatures.verdicts import broken
+from collectors.signatures.verdicts import broken, from_base64
 from seawall.core.times import parse_time
 
 _URL_SAFE = re.compile(r"[A-Za-z0-9_-]*")

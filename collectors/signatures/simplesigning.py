@@ -4,21 +4,23 @@ https://github.com/sigstore/cosign/blob/main/specs/SIGNATURE_SPEC.md; the same l
 tagged `sha256-<hex>.sig` and in an OCI 1.1 artifact.
 """
 
-import base64
-import binascii
 from collections.abc import Mapping
 from typing import Any
 
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+
+from collectors.signatures import keyless, rekor
 from collectors.signatures.discovery import SIMPLE_SIGNING, layers_of
 from collectors.signatures.lookups import BadContent, Lookups, Manifest, strict_json
 from collectors.signatures.trust import Trust
-from collectors.signatures.verdicts import BadSignature, Code, Opinion, broken
+from collectors.signatures.verdicts import BadSignature, Code, Opinion, broken, from_base64
 
 _SIGNATURE = "dev.cosignproject.cosign/signature"
 _CERTIFICATE = "dev.sigstore.cosign/certificate"
+_LOGGED = "dev.sigstore.cosign/bundle"
 _TYPE = "cosign container image signature"
 MAX_SIGNATURES = 64
-KEYLESS = "a keyless signature (Fulcio certificate) is present, unverified: no roots are checked here"
 UNTRUSTED = "untrusted: signed by none of the trusted keys"
 
 
@@ -46,11 +48,33 @@ def opinion_of(
     signature = from_base64(annotations.get(_SIGNATURE), "the annotation of the signature")
     opinion = trust.opinion(signature, payload, now)
     if opinion is None:
-        if annotations.get(_CERTIFICATE):
-            return Opinion(Code.UNVERIFIED_KEYLESS, KEYLESS)
-        return Opinion(Code.UNTRUSTED, UNTRUSTED)
+        if not annotations.get(_CERTIFICATE):
+            return Opinion(Code.UNTRUSTED, UNTRUSTED)
+        opinion = _keyless(annotations, signature, payload, trust)
+        if opinion.code is not Code.TRUSTED:
+            return opinion
     _check(payload, digest, opinion.signer)
     return opinion
+
+
+def _keyless(annotations: Mapping[str, Any], signature: bytes, payload: bytes, trust: Trust) -> Opinion:
+    if trust.keyless is None:
+        return Opinion(Code.UNVERIFIED_KEYLESS, keyless.PRESENT)
+    entry = rekor.annotated(annotations.get(_LOGGED))
+    certificate = _der(annotations[_CERTIFICATE])
+    return keyless.opinion(trust, entry, certificate, signature, payload, payload)
+
+
+def _der(text: object) -> bytes:
+    """One PEM certificate, in the one spelling that cosign writes. BadSignature."""
+    try:
+        read = x509.load_pem_x509_certificate(str(text).encode())
+    except (ValueError, x509.InvalidVersion) as error:
+        raise broken("the annotation of the certificate is no PEM certificate") from error
+    pem = read.public_bytes(serialization.Encoding.PEM).decode()
+    if text not in (pem, pem.removesuffix("\n")):
+        raise broken("the annotation of the certificate is not one PEM certificate")
+    return read.public_bytes(serialization.Encoding.DER)
 
 
 def _check(payload: bytes, digest: str, signer: str) -> None:
@@ -66,16 +90,3 @@ def _check(payload: bytes, digest: str, signer: str) -> None:
     if named != {digest}:
         other = ", ".join(sorted(map(str, named)))[:90] or "no image"
         raise BadSignature(Code.WRONG_DIGEST, f"signed by {signer}, but for {other}", signer)
-
-
-def from_base64(text: object, what: str) -> bytes:
-    """Standard base64 (RFC 4648 section 4) in its only spelling. BadSignature."""
-    if not isinstance(text, str) or not text:
-        raise broken(f"{what} is missing")
-    try:
-        data = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise broken(f"{what} is no base64") from error
-    if base64.b64encode(data).decode() != text:
-        raise broken(f"{what} is no base64")
-    return data

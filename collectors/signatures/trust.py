@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cryptography import x509
 
+from collectors.signatures.identities import Keyless
 from collectors.signatures.keys import PublicKey, fingerprint, read_file, read_public_key, signed_by
 from collectors.signatures.verdicts import Code, Opinion
 from seawall.core.errors import InputError
@@ -33,17 +34,18 @@ class TrustedKey:
 @dataclass(frozen=True, slots=True)
 class Trust:
     """For the images of one repository. `roots` are authorities of signers, `authorities` those of notation's
-    signing authorities; `revoked` are SHA-256 fingerprints of public keys (hex)."""
+    signing authorities, `keyless` a Sigstore's; `revoked` are SHA-256 fingerprints of public keys (hex)."""
 
     keys: Sequence[TrustedKey] = ()
     roots: Sequence[x509.Certificate] = ()
     authorities: Sequence[x509.Certificate] = ()
     revoked: frozenset[str] = frozenset()
+    keyless: Keyless | None = None
 
     @property
     def empty(self) -> bool:
         """Is there nobody to believe?"""
-        return not self.keys and not self.roots and not self.authorities
+        return not self.keys and not self.roots and not self.authorities and self.keyless is None
 
     def opinion(self, signature: bytes, message: bytes, now: float) -> Opinion | None:
         """Of a signature over `message` by one of our keys; None if none of them made it."""

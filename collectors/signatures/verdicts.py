@@ -1,6 +1,8 @@
 """What is said of an image's signature: an untrusted, expired or broken one counts as unsigned; only a failed
 look-up, or no trust to hold it against, is unknown."""
 
+import base64
+import binascii
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -76,3 +78,16 @@ def weightiest(verdicts: list[Verdict]) -> Verdict:
     """Of an image and the indexes that hold it, none of which is signed: what is unknown leaves it open, else
     the most telling; the image's own among equals."""
     return max(verdicts, key=lambda it: (it.signature == UNKNOWN, list(Code).index(it.code)))
+
+
+def from_base64(text: object, what: str) -> bytes:
+    """Standard base64 (RFC 4648 section 4) in its only spelling. BadSignature."""
+    if not isinstance(text, str) or not text:
+        raise broken(f"{what} is missing")
+    try:
+        data = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise broken(f"{what} is no base64") from error
+    if base64.b64encode(data).decode() != text:
+        raise broken(f"{what} is no base64")
+    return data

@@ -28,7 +28,9 @@ DEADLINE = 20.0  # seconds for all look-ups of one image
 ANSWER = 5.0  # seconds for one of them
 MAX_TAGS = 256  # that are looked at for an index that holds the image
 MAX_PARENTS = 8  # of them that are verified
-NO_TRUST = "no trust configured: there is no key and no trust store to hold a signature against"
+NO_TRUST = (
+    "no trust configured: there is no key, no trust store and no keyless root to hold a signature against"
+)
 _PARALLEL = 4
 
 

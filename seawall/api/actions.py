@@ -59,8 +59,14 @@ def approve(id: str, service: ServiceDep, who: Approver, body: Decision | None =
 
 @router.post("/actions/{id}/reject")
 def reject(id: str, service: ServiceDep, who: Approver, body: Decision | None = None) -> dict[str, Any]:
-    """It will not run."""
+    """It will not run; the reason is required."""
     return shapes.action(service.repair.reject(id, who.name, body.reason if body else ""))
+
+
+@router.post("/actions/{id}/revoke")
+def revoke(id: str, service: ServiceDep, who: Approver, body: Decision | None = None) -> dict[str, Any]:
+    """Take an approval back before the run has begun; the reason is required."""
+    return shapes.action(service.repair.revoke(id, who.name, body.reason if body else ""))
 
 
 @router.post("/actions/{id}/cancel")

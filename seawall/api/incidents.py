@@ -24,6 +24,12 @@ class Note(BaseModel):
     text: str = Field(min_length=1, max_length=2000)
 
 
+class Assignee(BaseModel):
+    """Who is on it from now."""
+
+    to: str = Field(min_length=1, max_length=128, pattern=r"^\S(.*\S)?$")
+
+
 @router.get("")
 def incidents(
     service: ServiceDep,
@@ -59,6 +65,12 @@ def acknowledge(id: str, service: ServiceDep, who: Operator) -> dict[str, Any]:
 def resolve(id: str, service: ServiceDep, who: Operator, body: Reason | None = None) -> dict[str, Any]:
     """A person closes it by hand."""
     return shapes.incident(service.resolve(id, who.name, body.reason if body else ""))
+
+
+@router.post("/{id}/assign")
+def assign(id: str, body: Assignee, service: ServiceDep, who: Operator) -> dict[str, Any]:
+    """Hand it over: somebody else is on it."""
+    return shapes.incident(service.assign(id, who.name, body.to))
 
 
 @router.post("/{id}/note")

@@ -8,6 +8,7 @@ from seawall import shapes
 from seawall.api.deps import Limit, ServiceDep, Viewer
 from seawall.core.errors import InputError
 from seawall.core.times import parse_time
+from seawall.trends import trends
 
 router = APIRouter(prefix="/api/v1", tags=["slos"])
 
@@ -16,12 +17,16 @@ router = APIRouter(prefix="/api/v1", tags=["slos"])
 def slos(
     service: ServiceDep, who: Viewer, registry: str | None = None, at: str | None = None
 ) -> dict[str, Any]:
-    """The matrix: every row of every registry, as of the last turn or judged anew as of `at`."""
-    try:
-        moment = parse_time(at) if at else None
-    except ValueError as error:
-        raise InputError("at", f"{at!r} is no RFC 3339 time", "write it like 2026-11-24T03:00:00Z") from error
-    return shapes.page([shapes.slo(status) for status in service.statuses(registry, moment)])
+    """The matrix: every row of every registry, as of the last turn or, with `at`, by what had arrived then."""
+    return shapes.page([shapes.slo(status) for status in service.statuses(registry, _moment(at))])
+
+
+@router.get("/slos/trends")
+def slo_trends(
+    service: ServiceDep, who: Viewer, registry: str | None = None, at: str | None = None
+) -> dict[str, Any]:
+    """The newest value of each row in each hour of the last day, or of the day before `at`."""
+    return shapes.page(trends(service.samples, service.statuses(registry, _moment(at))))
 
 
 @router.get("/signals")
@@ -56,6 +61,13 @@ def forecasts(service: ServiceDep, who: Viewer, registry: str | None = None) -> 
     """How likely each row is breached within its horizon, as of the last turn."""
     found = sorted(service.telemetry.forecasts.items())
     return shapes.page([shapes.forecast(it) for (name, _), it in found if registry in (None, name)])
+
+
+def _moment(at: str | None) -> float | None:
+    try:
+        return parse_time(at) if at else None
+    except ValueError as error:
+        raise InputError("at", f"{at!r} is no RFC 3339 time", "write it like 2026-11-24T03:00:00Z") from error
 
 
 def _offset(cursor: str | None) -> int:

@@ -58,6 +58,6 @@ class Broadcast:
 
 @router.get("/stream", response_class=EventSourceResponse)
 async def stream(request: Request, who: Viewer) -> EventSourceResponse:
-    """Live: slos, incident, action and freeze."""
+    """Live: slos, incident, action, run, anomaly and freeze."""
     broadcast: Broadcast = request.app.state.broadcast
     return EventSourceResponse(broadcast.subscribe(), ping=15)

@@ -1,17 +1,41 @@
 """The verbs. Plain text for people, --json for machines; exit 0 fine, 1 trouble found, 2 misuse."""
 
 from seawall import one_thread  # isort: skip - before the first import of numpy
-from seawall.cli import models, parsing, probing, repairing, training, verifying, watching
+from seawall.cli import (
+    exporting,
+    history,
+    incidents,
+    models,
+    parsing,
+    playbooks,
+    probing,
+    repairing,
+    replaying,
+    reporting,
+    running,
+    telling,
+    training,
+    verifying,
+    watching,
+)
 from seawall.cli.base import app, main
 
 __all__ = [
     "app",
+    "exporting",
+    "history",
+    "incidents",
     "main",
     "models",
     "one_thread",
     "parsing",
+    "playbooks",
     "probing",
     "repairing",
+    "replaying",
+    "reporting",
+    "running",
+    "telling",
     "training",
     "verifying",
     "watching",

@@ -1,13 +1,11 @@
-"""Incidents, actions, the button and the playbooks."""
+"""Actions and the button."""
 
-import os
 from typing import Annotated
 
 import typer
 
 from seawall.cli.base import (
     STATE,
-    ConfigFlag,
     IdArgument,
     JsonFlag,
     ReasonFlag,
@@ -17,38 +15,15 @@ from seawall.cli.base import (
     ask,
     say,
 )
+from seawall.cli.running import follow
 from seawall.client import Client
-
-
-@app.command()
-def incidents(state: StateFlag = STATE, url: UrlFlag = None, as_json: JsonFlag = False) -> None:
-    """What is and was wrong, the newest first. Exit 1 if one is open."""
-    from seawall import paint
-
-    items = Client(url, state).pages("/incidents")
-    if as_json:
-        say({"items": items, "next": None})
-    elif not items:
-        typer.echo("no incidents")
-    else:
-        made = paint.table("id", "state", "severity", "opened", "title", "actions")
-        for it in items:
-            row = (
-                it["id"],
-                it["state"],
-                it["severity"],
-                it["opened_at"],
-                it["title"],
-                " ".join(it["actions"]),
-            )
-            made.add_row(*map(paint.escape, row))
-        paint.console().print(made)
-    raise typer.Exit(1 if any(it["state"] != "resolved" for it in items) else 0)
+from seawall.core.errors import InputError
 
 
 @app.command()
 def actions(
     id: Annotated[str | None, typer.Argument(metavar="[ID]")] = None,
+    live: Annotated[bool, typer.Option("--follow", help="With an ID: what its run says, live.")] = False,
     state: StateFlag = STATE,
     url: UrlFlag = None,
     as_json: JsonFlag = False,
@@ -57,6 +32,10 @@ def actions(
     from seawall import paint
 
     client = Client(url, state)
+    if live and id is None:
+        raise InputError("--follow", "no action is named", "write `seawall actions ID --follow`")
+    if live and id is not None:
+        raise typer.Exit(0 if follow(client, id, as_json) else 1)
     if id is not None:
         _one_action(client, id, as_json)
         return
@@ -110,8 +89,21 @@ def reject(
     url: UrlFlag = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Reject an action, or take its approval back before it has begun."""
+    """Reject an action before its run has begun; --reason is required."""
     action = ask(Client(url, state), f"/actions/{id}/reject", {"reason": reason})
+    say(action) if as_json else typer.echo(f"{action['id']} is {action['state']}")
+
+
+@app.command()
+def revoke(
+    id: IdArgument,
+    reason: ReasonFlag = "",
+    state: StateFlag = STATE,
+    url: UrlFlag = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Take an approval back before the run has begun; --reason is required."""
+    action = ask(Client(url, state), f"/actions/{id}/revoke", {"reason": reason})
     say(action) if as_json else typer.echo(f"{action['id']} is {action['state']}")
 
 
@@ -131,27 +123,3 @@ def unfreeze(
     """Lift the freeze."""
     answer = ask(Client(url, state), "/unfreeze", {"reason": reason})
     say(answer) if as_json else typer.echo("not frozen")
-
-
-@app.command()
-def playbooks(config: ConfigFlag = None, as_json: JsonFlag = False) -> None:
-    """The playbooks on offer. Exit 1 if one of them is broken."""
-    from remediation.catalogue import Catalogue
-    from seawall import config as configuration
-    from seawall import paint
-    from seawall.app import SHIPPED_PLAYBOOKS
-
-    path, _ = configuration.locate(config, os.environ)
-    extra = configuration.load(path).playbooks
-    catalogue, broken = Catalogue.load([SHIPPED_PLAYBOOKS, *([extra] if extra else [])])
-    items = [playbook.summary_of() for playbook in catalogue]
-    if as_json:
-        say({"items": items, "next": None})
-    else:
-        made = paint.table("name", "risk", "trigger", "what it does")
-        for it in items:
-            made.add_row(it["name"], it["risk"], it["trigger"]["slo"], paint.escape(it["summary"]))
-        paint.console().print(made)
-    for fault in broken:
-        typer.echo(f"left out: {fault}", err=True)
-    raise typer.Exit(1 if broken else 0)

@@ -1,12 +1,11 @@
-"""Serve and look: up, check, slo, demo."""
+"""Serve and look: up, check, demo."""
 
 import os
 from typing import Annotated
 
 import typer
 
-from seawall.cli.base import STATE, ConfigFlag, JsonFlag, StateFlag, UrlFlag, app, say
-from seawall.client import Client
+from seawall.cli.base import STATE, ConfigFlag, JsonFlag, StateFlag, app, say
 
 
 @app.command()
@@ -45,28 +44,6 @@ def check(config: ConfigFlag = None, as_json: JsonFlag = False) -> None:
             )
         paint.console().print(made)
     raise typer.Exit(code)
-
-
-@app.command()
-def slo(
-    registry: Annotated[str | None, typer.Option(help="Only this registry.")] = None,
-    at: Annotated[str | None, typer.Option(help="Judge stored history as of this RFC 3339 time.")] = None,
-    state: StateFlag = STATE,
-    url: UrlFlag = None,
-    as_json: JsonFlag = False,
-) -> None:
-    """The SLO matrix, judged now. Exit 1 if a row is breached or bad now."""
-    from seawall import paint
-
-    page = Client(url, state).get("/slos", registry=registry, at=at)
-    if as_json:
-        say(page)
-    elif page["items"]:
-        paint.console().print(paint.matrix(page["items"]))
-    else:
-        typer.echo("no registry is watched; name one in seawall.yaml (docs/configuration.md)")
-    bad = any(row["status"] == "breached" or row["indicator_ok"] is False for row in page["items"])
-    raise typer.Exit(1 if bad else 0)
 
 
 @app.command()

@@ -104,6 +104,25 @@ def note(id: str, service: ServiceDep, who: Who, form: Form) -> Response:
     )
 
 
+@router.post("/incidents/{id}/assign")
+def assign(id: str, service: ServiceDep, who: Who, form: Form) -> Response:
+    """Hand it over."""
+    to = form.get("to", "").strip()
+
+    def hand() -> None:
+        if not to or len(to) > 128:
+            raise InputError("name", "it is empty or too long", "write who is on it from now")
+        service.assign(id, who.name, to)
+
+    return _answer(
+        who,
+        "operator",
+        hand,
+        f"/incidents/{id}",
+        lambda why, status: views.incident_page(service, who, id, why, status),
+    )
+
+
 @router.post("/incidents/{id}/resolve")
 def resolve(id: str, service: ServiceDep, who: Who, form: Form) -> Response:
     """A person closes it by hand."""

@@ -1,7 +1,9 @@
 """What an incident's and an action's page show: the picture of the trouble, the steps of the repair."""
 
+from collections import deque
 from dataclasses import dataclass
 
+from remediation.output import Line
 from seawall.console.charts import Point, Round
 from seawall.console.overview import PROBE_SERIES, probe_rounds
 from seawall.core.actions import OPEN_STATES, Action, ActionState
@@ -13,6 +15,7 @@ from seawall.core.slos import SloRow, SloType
 from seawall.service import Identity, Service
 
 BEFORE, AFTER = 900.0, 600.0
+SAID = 60
 KEPT = ("seawall_observed", "seawall_expected", "seawall_expected_lower", "seawall_expected_upper")
 S = ActionState
 
@@ -132,6 +135,11 @@ def hindrance(service: Service, action: Action, who: Identity) -> tuple[str, str
         return "again", who.name
     frozen, by = service.records.frozen()
     return ("frozen", by) if frozen else ("", "")
+
+
+def said(service: Service, id: str) -> list[Line]:
+    """The last lines of what an action's workers said."""
+    return list(deque(service.repair.output(id), maxlen=SAID))
 
 
 def diff_lines(diff: str) -> list[tuple[str, str]]:

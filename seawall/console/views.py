@@ -79,6 +79,8 @@ def action_page(
             steps=story.steps(action),
             hindrance=story.hindrance(service, action, who),
             diff=story.diff_lines(action.preview.diff) if action.preview else [],
+            brief=service.repair.briefing(id),
+            said=story.said(service, id),
             reason=reason,
         ),
         status,

@@ -61,7 +61,8 @@ class Preview:
     """Check mode with diff on the real targets.
 
     `digest` is hex SHA-256 over playbook content, inputs, inventory and the diff without volatile
-    values: exactly what is approved. `changes` counts the tasks that would change something.
+    values: exactly what is approved. `changes` counts the tasks that would change something. `hosts` are
+    those that the run would touch, `fleet` is how many the inventory knows (0: not told).
     """
 
     digest: str
@@ -70,6 +71,8 @@ class Preview:
     not_previewable: tuple[str, ...]
     manual: str
     at: float
+    hosts: tuple[str, ...] = ()
+    fleet: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,8 @@ class Approval:
 @dataclass(frozen=True, slots=True)
 class Run:
     """One execution. `outcome` is None while it runs, then successful | failed | timeout |
-    cancelled | unreachable. `check_first_task_at`: when the final check's first task began."""
+    cancelled | unreachable. `check_first_task_at`: when the final check's first task began; `term`: of the
+    leader that started it (0: there was only one Seawall)."""
 
     id: str
     started_at: float
@@ -97,11 +101,17 @@ class Run:
     first_task_at: float | None = None
     first_change_at: float | None = None
     message: str = ""
+    term: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """Did it help? Judged by the row's indicator on data measured after the run ended."""
+    """Did it help? Judged by the row's indicator on data measured after the run ended; or, where `signal`
+    names one, by its samples, which must hold `op` `value`.
+
+    `control` says how it stood before the run, `recovering` whether it was well or getting better by
+    itself then (None: not known).
+    """
 
     slo: str
     until: float
@@ -109,11 +119,17 @@ class Verification:
     needed_rounds: int = 3
     recovered_at: float | None = None
     last_round_at: float | None = None
+    signal: str | None = None
+    op: str = ""
+    value: float = 0.0
+    control: str = ""
+    recovering: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One proposed repair for one incident. `version` counts the changes (compare-and-set)."""
+    """One proposed repair for one incident. `version` counts the changes (compare-and-set); `undo` is the run
+    that takes a repair back which did not help."""
 
     id: str
     incident: str
@@ -129,6 +145,7 @@ class Action:
     approvals: tuple[Approval, ...] = ()
     run: Run | None = None
     verification: Verification | None = None
+    undo: Run | None = None
     reason: str = ""
     history: tuple[tuple[float, str, str], ...] = field(default=())
     version: int = 0

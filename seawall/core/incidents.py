@@ -60,7 +60,8 @@ class Impact:
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """One trouble of one registry. `version` counts the changes (compare-and-set)."""
+    """One trouble of one registry. `version` counts the changes (compare-and-set). `acknowledged_by` is who
+    is on it now; `reopened` counts how often it came back, `reopened_at` (Unix seconds) is when it last did."""
 
     id: str
     state: IncidentState
@@ -79,3 +80,6 @@ class Incident:
     timeline: tuple[TimelineEntry, ...] = field(default=())
     facts: Mapping[str, Any] = field(default_factory=dict)
     version: int = 0
+    resolved_by: str | None = None
+    reopened: int = 0
+    reopened_at: float | None = None

@@ -3,10 +3,11 @@
 Dry run, timing and retry are wrappers around a port, never an `if` inside it.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from seawall.core.actions import Action, ActionState
 from seawall.core.incidents import Finding, Incident, IncidentState
@@ -47,8 +48,7 @@ class Quantile:
     value: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Slice:
+class Slice(NamedTuple):
     """Probe rounds of one site within one minute."""
 
     minute: int
@@ -124,9 +124,12 @@ class EventStore(PullEvents, Protocol):
 class RecordStore(Protocol):
     """Incidents, actions, tokens, sessions and the audit chain; every change is one transaction."""
 
-    def open_incident(self, finding: Finding, actor: str, into: str | None = None) -> tuple[Incident, bool]:
+    def open_incident(
+        self, finding: Finding, actor: str, into: str | None = None, reopen_since: float = math.inf
+    ) -> tuple[Incident, bool]:
         """The open incident of this finding: joined if its registry and row have one (or to `into`,
-        the id of its cause), else new (True). A finding already in it changes nothing."""
+        the id of its cause), reopened (True) if `actor` itself resolved the last one at `reopen_since` (Unix
+        seconds) or later, else new (True). A finding already in it changes nothing."""
         ...
 
     def incident(self, id: str) -> Incident:
@@ -291,12 +294,33 @@ class Runner(Protocol):
         """What became of the run of that folder."""
         ...
 
-    def wait(self, folder: Path, timeout: float) -> Found:
+    def wait(self, folder: Path, timeout: float, on_line: Callable[[str], None] | None = None) -> Found:
         """Wait for a run that another Seawall process started."""
         ...
 
     def cancel(self, folder: Path) -> bool:
         """Stop it and everything that it started; False if it is not running."""
+        ...
+
+
+class Leadership(Protocol):
+    """Which of several Seawalls on one set of records may act. Asked just before a run begins."""
+
+    def leads(self) -> bool:
+        """True while this one alone may start a run; False if it must leave it to another."""
+        ...
+
+    def term(self) -> int:
+        """The fencing token: grows by each change of the leader, and is written into each run."""
+        ...
+
+
+class Silences(Protocol):
+    """What people have silenced elsewhere (Alertmanager). Asked when a repair is decided and when it begins."""
+
+    def silenced(self, registry: str, slo: str | None) -> str | None:
+        """In words, the active silence over the alerts of this registry and row; None if there is none.
+        SeawallError if it cannot be asked."""
         ...
 
 

@@ -126,6 +126,9 @@ LOG_BACKLOG = "seawall_log_backlog_bytes"
 # Requests of these agents are not a client's pull: our own probes, and a registry's inner replication.
 EXCLUDED_USER_AGENTS = ("seawall", "harbor-registry-client")
 
+# An event field: this line's request is counted from the log of the proxy before it.
+BEHIND_PROXY = "seawall.behind_proxy"
+
 # Bucket edges in seconds; 0.5 is an edge, so that the share of requests within the objective is exact.
 MANIFEST_BUCKETS = (
     0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.4, 0.45, 0.5, 0.55, 0.6, 0.75, 1, 1.5, 2.5, 5, 10, 30, 60,

@@ -74,6 +74,18 @@ class SloRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Exclusion:
+    """A span [start, end) in Unix seconds whose minutes spend no budget of `registry`, by a recorded choice:
+    why, and whose."""
+
+    registry: str
+    start: float
+    end: float
+    reason: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
 class SloStatus:
     """A row judged for one registry at one moment.
 
@@ -81,6 +93,8 @@ class SloStatus:
     `since` is the moment (Unix seconds) from which the indicator has been bad, `now_reason` says why;
     `risk_since` is from when a breach has been forecast, `risk_reason` in words. Of a count, `episode` is
     when the newest bad event was known, `impact` who did it, and `facts` tell of the newest one.
+    `exhausted_in` is in how many seconds the budget is spent at the last hour's rate; `excluded` and
+    `unknown` are seconds of the window so far that maintenance took out, and in which nothing was known.
     """
 
     name: str
@@ -104,6 +118,9 @@ class SloStatus:
     episode: float | None = None
     impact: Impact | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    exhausted_in: float | None = None
+    excluded: float = 0.0
+    unknown: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

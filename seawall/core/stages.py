@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from seawall.core.actions import Action, ActionState
+from seawall.core.actions import Action, ActionState, Verification
 from seawall.core.foresight import Sight
 from seawall.core.incidents import Finding, Impact, Incident
 from seawall.core.ports import Collector, Score
@@ -24,6 +24,10 @@ class Judge(Protocol):
         """The row of that name."""
         ...
 
+    def heard(self, registry: str, at: float) -> None:
+        """Data measured at `at` (Unix seconds) is kept now: late data counts, however old it is."""
+        ...
+
     def indicator(self, row: SloRow, registry: str, now: float, since: float | None = None) -> Indicator:
         """The row's indicator; with `since`, only on data measured after that moment."""
         ...
@@ -39,6 +43,10 @@ class Correlator(Protocol):
     def explained_by(self, finding: Finding, incidents: Sequence[Incident]) -> Incident | None:
         """The incident, of those given, whose trouble causes this finding: a registry that is (or was a
         moment ago) down explains its latency."""
+        ...
+
+    def causes(self, finding: Finding, statuses: Sequence[SloStatus]) -> tuple[str, ...]:
+        """What is likely the first cause and what follows from it, ranked, each with its evidence."""
         ...
 
     def explain(
@@ -69,6 +77,11 @@ class Repair(Protocol):
 
     def verifying(self) -> list[Action]:
         """Actions whose effect is being measured."""
+        ...
+
+    def take_back(self, action: Action, reason: str, proof: Verification) -> bool:
+        """Begin the playbook's undo; its outcome stands in the action's `undo` once it has ended. False if
+        the playbook has none: nothing was done."""
         ...
 
     def settle(self, action: Action, to: ActionState, text: str, **changes: Any) -> Action:

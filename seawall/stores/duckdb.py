@@ -6,9 +6,11 @@ are bounded. Rows are deduplicated by an anti-join over the batch's own time spa
 index: an index over millions of rows would not fit the memory bound.
 """
 
+import copy
 import json
+import math
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from seawall.core.signals import Event, Labels, Sample
 from seawall.stores.duckdb_pulls import DuckPulls
 from seawall.stores.event_columns import COLUMNS as EVENT_COLUMNS
 from seawall.stores.event_columns import columns_of
+from seawall.stores.newest import NEWEST, Newest
 
 SCHEMES = ("duckdb",)
 DAY = 86400
@@ -29,7 +32,10 @@ BLOCK = 1 << 20  # positions of one insertion
 _SAMPLE_COLUMNS = {
     "registry": "VARCHAR", "signal": "VARCHAR", "labels": "VARCHAR", "ts": "DOUBLE", "value": "DOUBLE",
 }  # fmt: skip
-_TABLES = {"samples": _SAMPLE_COLUMNS, "events": EVENT_COLUMNS}
+_ARRIVED = {"arrived": "DOUBLE"}  # when the row was kept, Unix seconds; rows of an older Seawall lack it
+_TABLES = {"samples": _SAMPLE_COLUMNS | _ARRIVED, "events": EVENT_COLUMNS | _ARRIVED}
+_ORDER = {"samples": "registry, signal, ts", "events": "ts"}  # of a closed day: few row groups a question
+_GROUP = {"samples": 12_288, "events": 122_880}  # rows
 _SAME = {
     "samples": "o.registry = i.registry AND o.signal = i.signal AND o.labels = i.labels AND o.ts = i.ts",
     "events": "o.id = i.id",
@@ -37,11 +43,14 @@ _SAME = {
 
 
 class DuckDatabase:
-    """One database file with its Parquet days; `lock` serialises every use of the connection."""
+    """One database file with its Parquet days. `lock` serialises what writes; reads have a connection of
+    their own, so that neither waits for the other. Who needs both locks takes `lock` first."""
 
-    def __init__(self, folder: Path, memory: str = "128MB") -> None:
-        self.folder = folder
-        self.lock = threading.RLock()
+    def __init__(self, folder: Path, memory: str = "128MB", clock: Callable[[], float] | None = None) -> None:
+        """`clock` says when a row arrives; without one, it arrived when it was measured."""
+        self.folder, self._clock, self._as_of = folder, clock, math.inf
+        self._days: dict[str, list[tuple[int, str]]] = {table: [] for table in _TABLES}
+        self.lock, self._reading = threading.RLock(), threading.RLock()
         folder.mkdir(parents=True, exist_ok=True)
         config: dict[str, str | bool | int | float | list[str]] = {
             "threads": 1,
@@ -65,15 +74,43 @@ class DuckDatabase:
             "CREATE TABLE IF NOT EXISTS checkpoints (source VARCHAR PRIMARY KEY, position VARCHAR)"
         )
         self.connection.execute("CREATE TABLE IF NOT EXISTS days (kind VARCHAR, day BIGINT, file VARCHAR)")
+        self._reader = self.connection.cursor()
+        self.newest = Newest(lambda: self.query(NEWEST))
         self._drop_unlisted()
         self._views()
         self.closed_upto = self._newest("events_all")  # no closed day holds a later position
 
-    def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """All rows of a read."""
-        with self.lock:
+    def past(self, at: float) -> "DuckDatabase":
+        """The same database, to be read as if it were `at`: only rows that had arrived by then."""
+        then = copy.copy(self)
+        then._as_of = at
+        return then
+
+    def source(self, table: str, start: float = -math.inf, end: float = math.inf) -> str:
+        """What to read `table` from, of rows in [start, end): no file of another day is opened."""
+        files = [
+            str(self.folder / name)
+            for day, name in self._days[table]
+            if day * DAY < end and (day + 1) * DAY > start
+        ]
+        closed = (
+            f" UNION ALL BY NAME SELECT * FROM read_parquet({files!r}, union_by_name = true)" if files else ""
+        )
+        if self._as_of < math.inf:
+            found = f"SELECT * FROM {table}{closed}"
+            return f"(SELECT * FROM ({found}) WHERE coalesce(arrived, ts) <= {self._as_of!r})"
+        return f"(SELECT * FROM {table}{closed})" if closed else table
+
+    def query(
+        self, sql: str, parameters: Sequence[Any] = (), span: tuple[float, float] = (-math.inf, math.inf)
+    ) -> list[tuple[Any, ...]]:
+        """All rows of a read; `samples_all` and `events_all` in it are read over `span` alone."""
+        with self._reading:
+            for table in _TABLES:
+                if f"{table}_all" in sql:
+                    sql = sql.replace(f"{table}_all", self.source(table, *span))
             try:
-                return self.connection.execute(sql, list(parameters)).fetchall()
+                return self._reader.execute(sql, list(parameters)).fetchall()
             except duckdb.Error as error:
                 raise StoreUnavailable(f"{self.folder}: {error}") from error
 
@@ -84,8 +121,12 @@ class DuckDatabase:
         arrays = {
             name: np.array(columns[name], dtype=_dtype(kind))
             for name, kind in _TABLES[table].items()
-            if name != "seq"
+            if name not in ("seq", "arrived")
         }
+        arrived = columns.get("arrived") or (
+            arrays["ts"] if self._clock is None else np.full(len(arrays["ts"]), self._clock())
+        )
+        arrays["arrived"] = np.array(arrived, dtype=np.float64)
         with self.lock:
             try:
                 self.connection.begin()
@@ -93,10 +134,12 @@ class DuckDatabase:
                 for item in (checkpoints or {}).items():
                     self.connection.execute("INSERT OR REPLACE INTO checkpoints VALUES (?, ?)", list(item))
                 self.connection.commit()
-                return new
             except duckdb.Error as error:
                 self._rollback()
                 raise StoreUnavailable(f"{self.folder}: {error}") from error
+        if new and table == "events":
+            self.newest.add(arrays["registry"], arrays["ts"], arrays["client_request"])
+        return new
 
     def _insert_new(self, table: str, arrays: Mapping[str, Any]) -> int:
         if table == "events":
@@ -129,6 +172,11 @@ class DuckDatabase:
             if "no transaction" not in str(error):
                 raise StoreUnavailable(f"{self.folder}: {error}") from error
 
+    def registries(self) -> list[str]:
+        """Names of all registries that samples or events tell of."""
+        names = "SELECT registry FROM samples_all UNION SELECT registry FROM events_all"
+        return sorted(name for (name,) in self.query(names))
+
     def close_days(self, now: float) -> list[str]:
         """Move every day before today's (UTC) into Parquet files; returns their names."""
         today, made = int(now // DAY), []
@@ -141,13 +189,14 @@ class DuckDatabase:
         return made
 
     def _close_day(self, table: str, day: int) -> str:
-        with self.lock:
+        with self.lock, self._reading:
             number = self.query("SELECT count(*) FROM days WHERE kind = ? AND day = ?", [table, day])[0][0]
             name = f"{table}-{day}-{number}.parquet"
             span = f"ts >= {day * DAY} AND ts < {(day + 1) * DAY}"
             self.closed_upto = max(self.closed_upto, self._newest("events"))
-            copy = f"COPY (SELECT * FROM {table} WHERE {span} ORDER BY ts) TO '{self.folder / name}'"
-            self.connection.execute(f"{copy} (FORMAT parquet, COMPRESSION zstd)")
+            rows = f"SELECT * FROM {table} WHERE {span} ORDER BY {_ORDER[table]}"
+            options = f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_GROUP[table]}"
+            self.connection.execute(f"COPY ({rows}) TO '{self.folder / name}' ({options})")
             self.connection.begin()
             self.connection.execute("INSERT INTO days VALUES (?, ?, ?)", [table, day, name])
             self.connection.execute(f"DELETE FROM {table} WHERE {span}")
@@ -163,7 +212,7 @@ class DuckDatabase:
     def expire(self, before: float) -> list[str]:
         """Retention: delete the closed days that ended before `before`; returns the files' names."""
         old = [name for (name,) in self.query("SELECT file FROM days WHERE (day + 1) * 86400 <= ?", [before])]
-        with self.lock:
+        with self.lock, self._reading:
             self.connection.execute("DELETE FROM days WHERE (day + 1) * 86400 <= ?", [before])
             self._views()
             for name in old:
@@ -179,20 +228,19 @@ class DuckDatabase:
 
     def _views(self) -> None:
         for table in _TABLES:
-            files = [
-                str(self.folder / name)
-                for (name,) in self.query("SELECT file FROM days WHERE kind = ? ORDER BY file", [table])
+            self._days[table] = [
+                (day, name)
+                for day, name in self.query(
+                    "SELECT day, file FROM days WHERE kind = ? ORDER BY file", [table]
+                )
             ]
-            closed = (
-                f" UNION ALL BY NAME SELECT * FROM read_parquet({files!r}, union_by_name = true)"
-                if files
-                else ""
-            )
-            self.connection.execute(f"CREATE OR REPLACE VIEW {table}_all AS SELECT * FROM {table}{closed}")
+            rows = self.source(table)
+            self.connection.execute(f"CREATE OR REPLACE VIEW {table}_all AS SELECT * FROM {rows}")
 
     def close(self) -> None:
         """Checkpoint and release the file."""
-        with self.lock:
+        with self.lock, self._reading:
+            self._reader.close()
             self.connection.close()
 
 
@@ -214,16 +262,22 @@ class DuckSamples:
 
     def append(self, samples: Sequence[Sample]) -> None:
         """See the port."""
-        self.database.insert(
-            "samples",
-            {
-                "registry": [s.registry for s in samples],
-                "signal": [s.signal for s in samples],
-                "labels": [_text(s.labels) for s in samples],
-                "ts": [s.at for s in samples],
-                "value": [s.value for s in samples],
-            },
-        )
+        self.backfill(samples, None)
+
+    def backfill(self, samples: Sequence[Sample], arrived: Sequence[float] | None) -> int:
+        """Keep samples that arrived at these times (Unix seconds; None: now). Returns how many were new."""
+        columns: dict[str, Sequence[Any]] = {
+            "registry": [s.registry for s in samples],
+            "signal": [s.signal for s in samples],
+            "labels": [_text(s.labels) for s in samples],
+            "ts": [s.at for s in samples],
+            "value": [s.value for s in samples],
+        }
+        return self.database.insert("samples", columns | ({"arrived": arrived} if arrived else {}))
+
+    def past(self, at: float) -> "DuckSamples":
+        """The same store, as if it were `at`: only what had arrived by then."""
+        return DuckSamples(self.database.past(at))
 
     def range(
         self, registry: str, signal: str, start: float, end: float, labels: Labels | None = None
@@ -234,6 +288,7 @@ class DuckSamples:
             " WHERE registry = ? AND signal = ? AND ts >= ? AND ts < ?"
             " AND (? IS NULL OR labels = ?) ORDER BY ts",
             [registry, signal, start, end, *([_text(labels)] * 2 if labels is not None else [None, None])],
+            (start, end),
         )
         return [Sample(registry, signal, ts, value, _labels(text)) for text, ts, value in rows]
 
@@ -243,6 +298,7 @@ class DuckSamples:
             "SELECT labels, max(ts), arg_max(value, ts) FROM samples_all"
             " WHERE registry = ? AND signal = ? AND ts >= ? AND ts <= ? GROUP BY labels ORDER BY labels",
             [registry, signal, since, until],
+            (since, math.nextafter(until, math.inf)),
         )
         return [Sample(registry, signal, ts, value, _labels(text)) for text, ts, value in rows]
 
@@ -254,11 +310,10 @@ class DuckSamples:
             " WHERE registry = ? AND signal = ? AND ts >= ? AND ts < ?"
             " GROUP BY minute, labels ORDER BY minute",
             [registry, signal, start, end],
+            (start, end),
         )
-        return [
-            Slice(minute, dict(_labels(text)).get("site", ""), good, failed)
-            for minute, text, good, failed in rows
-        ]
+        sites = {text: dict(_labels(text)).get("site", "") for text in {row[1] for row in rows}}
+        return [Slice(minute, sites[text], good, failed) for minute, text, good, failed in rows]
 
     def close(self) -> None:
         """See the port."""
@@ -275,6 +330,14 @@ class DuckEvents(DuckPulls):
         """See the port."""
         return self.database.insert("events", columns_of(events), checkpoints)
 
+    def backfill(self, events: Sequence[Event], arrived: Sequence[float]) -> int:
+        """Keep events that arrived at these times (Unix seconds). Returns how many were new."""
+        return self.database.insert("events", columns_of(events) | {"arrived": list(arrived)})
+
+    def past(self, at: float) -> "DuckEvents":
+        """The same store, as if it were `at`: only what had arrived by then."""
+        return DuckEvents(self.database.past(at))
+
     def checkpoint(self, source: str) -> str | None:
         """See the port."""
         rows = self.database.query("SELECT position FROM checkpoints WHERE source = ?", [source])
@@ -286,15 +349,19 @@ class DuckEvents(DuckPulls):
             "SELECT id, ts, registry, body FROM events_all WHERE ts >= ? AND ts < ?"
             " AND (? IS NULL OR registry = ?) ORDER BY ts DESC, id LIMIT ?",
             [start, end, registry, registry, limit],
+            (start, end),
         )
         return [Event(id, ts, name, json.loads(body)) for id, ts, name, body in rows]
 
     def manifest_latency(self, registry: str, start: float, end: float, quantile: float) -> Quantile:
         """See the port. Nearest rank: at most 0.5 s exactly when the share within 0.5 s is >= quantile."""
+        if self.database.newest.none_since(registry, start):
+            return Quantile(0, None)
         count, value = self.database.query(
             "SELECT count(*), quantile_disc(duration, ?) FROM events_all"
             " WHERE registry = ? AND ts >= ? AND ts < ? AND client_manifest",
             [quantile, registry, start, end],
+            (start, end),
         )[0]
         return Quantile(count, value)
 
@@ -302,6 +369,8 @@ class DuckEvents(DuckPulls):
         self, registry: str, end: float, count: int, quantile: float
     ) -> tuple[Quantile, float | None]:
         """See the port."""
+        if self.database.newest.none_since(registry, -math.inf):
+            return Quantile(0, None), None
         found, value, oldest = self.database.query(
             "SELECT count(*), quantile_disc(duration, ?), min(ts) FROM (SELECT duration, ts FROM events_all"
             " WHERE registry = ? AND ts < ? AND client_manifest ORDER BY ts DESC LIMIT ?)",
@@ -311,15 +380,20 @@ class DuckEvents(DuckPulls):
 
     def impact(self, registry: str, start: float, end: float) -> tuple[int, int, int]:
         """See the port."""
+        if self.database.newest.none_since(registry, start):
+            return 0, 0, 0
         failed, repositories, clients = self.database.query(
             "SELECT count(*) FILTER (status >= 500), count(DISTINCT repository), count(DISTINCT client)"
             " FROM events_all WHERE registry = ? AND ts >= ? AND ts < ? AND client_request",
             [registry, start, end],
+            (start, end),
         )[0]
         return failed, repositories, clients
 
     def errors_by_minute(self, registry: str, start: float, end: float) -> list[tuple[int, int, int]]:
         """See the port."""
+        if self.database.newest.none_since(registry, start):
+            return []
         return [
             (minute, requests, errors)
             for minute, requests, errors in self.database.query(
@@ -327,6 +401,7 @@ class DuckEvents(DuckPulls):
                 " FROM events_all WHERE registry = ? AND ts >= ? AND ts < ? AND client_request"
                 " GROUP BY minute ORDER BY minute",
                 [registry, start, end],
+                (start, end),
             )
         ]
 

@@ -65,36 +65,36 @@ class DuckPulls:
     def told_at(self, registry: str, start: float, end: float) -> float | None:
         """See the port."""
         sql = "SELECT max(ts) FROM events_all WHERE registry = ? AND ts >= ? AND ts < ? AND source"
-        found: float | None = self.database.query(sql, [registry, start, end])[0][0]
+        found: float | None = self.database.query(sql, [registry, start, end], (start, end))[0][0]
         return found
 
     def pull_counts(self, registry: str, start: float, end: float, until: float) -> PullCounts:
         """See the port."""
         rows = self.database.query(
-            f"{_COUNTS} AND judged < ? GROUP BY signature", [registry, start, end, until]
+            f"{_COUNTS} AND judged < ? GROUP BY signature", [registry, start, end, until], (start, end)
         )
         return _counts(rows)
 
     def judged_counts(self, registry: str, start: float, end: float, since: float) -> PullCounts:
         """See the port."""
         sql = f"{_COUNTS} AND judged >= ? AND (signature <> 'unknown' OR {_OPEN}) GROUP BY signature"
-        rows = self.database.query(sql, [registry, start, end, since])
+        rows = self.database.query(sql, [registry, start, end, since], (start, end))
         return _counts([(signature, count, 0, newest) for signature, count, _, newest in rows])
 
     def culprits(self, registry: str, start: float, end: float, signature: str, limit: int) -> list[Culprit]:
         """See the port."""
         sql = f"{_CULPRITS} AND {_OPEN} GROUP BY ALL ORDER BY newest DESC LIMIT ?"
-        rows = self.database.query(sql, [registry, start, end, signature, limit])
+        rows = self.database.query(sql, [registry, start, end, signature, limit], (start, end))
         return [Culprit(*row) for row in rows]
 
     def counted(self, registry: str, start: float, end: float) -> list[Counted]:
         """See the port."""
-        return [Counted(*row) for row in self.database.query(_COUNTED, [registry, start, end])]
+        return [Counted(*row) for row in self.database.query(_COUNTED, [registry, start, end], (start, end))]
 
     def unsettled(self, registry: str, start: float, end: float, limit: int) -> list[Event]:
         """See the port."""
         sql = f"{_UNSETTLED} AND {_OPEN} ORDER BY ts, id LIMIT ?"
-        return [_event(row) for row in self.database.query(sql, [registry, start, end, limit])]
+        return [_event(row) for row in self.database.query(sql, [registry, start, end, limit], (start, end))]
 
 
 def _counts(rows: Sequence[tuple[Any, ...]]) -> PullCounts:

@@ -1,11 +1,12 @@
 """What the event stores index beside the document: one row of typed columns per event."""
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
+import orjson
+
 from seawall.core.pulls import DATASET, SOURCES
-from seawall.core.signals import EXCLUDED_USER_AGENTS, Event
+from seawall.core.signals import BEHIND_PROXY, EXCLUDED_USER_AGENTS, Event
 from seawall.core.times import parse_time
 
 COLUMNS = {
@@ -32,11 +33,13 @@ COLUMNS = {
 
 def is_client_request(event: Event) -> bool:
     """A request of a real client: not Seawall's own, not a registry's inner one. One request is
-    often logged twice (access line and application line); the one with a duration is counted."""
+    often logged twice (access line and application line); the one with a duration is counted, and of a
+    proxy's and the registry's the one that the configuration names."""
     fields = event.fields
     agent = str(fields.get("user_agent.original", ""))
     return (
         "event.duration" in fields
+        and BEHIND_PROXY not in fields
         and "http.response.status_code" in fields
         and not agent.startswith(EXCLUDED_USER_AGENTS)
     )
@@ -115,5 +118,5 @@ def columns_of(events: Sequence[Event]) -> dict[str, list[Any]]:
         "signature": [signature_of(e) for e in events],
         "settles": [settled(e) for e in events],
         "judged": [judged_at(e) for e in events],
-        "body": [json.dumps(dict(e.fields), ensure_ascii=False, separators=(",", ":")) for e in events],
+        "body": [orjson.dumps(dict(e.fields)).decode() for e in events],
     }

@@ -4,6 +4,7 @@ SQLite runs in WAL with synchronous=FULL and BEGIN IMMEDIATE, so that a committe
 kill -9 and a power cut, and compare-and-set needs no retry loop.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -29,7 +30,9 @@ class SqlRecords(SqlIdentities):
 
     # incidents -----------------------------------------------------------------------------
 
-    def open_incident(self, finding: Finding, actor: str, into: str | None = None) -> tuple[Incident, bool]:
+    def open_incident(
+        self, finding: Finding, actor: str, into: str | None = None, reopen_since: float = math.inf
+    ) -> tuple[Incident, bool]:
         """See the port. A redelivery of an episode that was resolved since is that incident's still."""
         with self._write() as db:
             known = db.execute(
@@ -48,11 +51,11 @@ class SqlRecords(SqlIdentities):
                 .where(incidents.c.state.in_(_LIVE))
                 .where(incidents.c.id == into if into else same)
             ).scalar()
-            incident = (
-                self._join(db, _INCIDENT.validate_json(joined), finding, actor)
-                if joined
-                else self._open(db, finding, actor)
-            )
+            back = None if joined else self._resolved_since(db, finding, actor, reopen_since)
+            if joined:
+                incident = self._join(db, _INCIDENT.validate_json(joined), finding, actor)
+            else:
+                incident = self._reopen(db, back, finding, actor) if back else self._open(db, finding, actor)
             db.execute(
                 findings.insert().values(
                     source=finding.source,
@@ -62,6 +65,42 @@ class SqlRecords(SqlIdentities):
                 )
             )
             return incident, joined is None
+
+    def _resolved_since(
+        self, db: sa.Connection, finding: Finding, actor: str, since: float
+    ) -> Incident | None:
+        """The newest incident of this registry and row, if `actor` resolved it by itself at `since` or later:
+        what a person has closed stays closed."""
+        same = sa.and_(
+            incidents.c.registry == finding.registry, incidents.c.slo.is_not_distinct_from(finding.slo)
+        )
+        body = db.execute(
+            sa.select(incidents.c.body).where(same).order_by(incidents.c.number.desc()).limit(1)
+        ).scalar()
+        found = _INCIDENT.validate_json(body) if body else None
+        if found is None or found.resolved_at is None or found.resolved_by != actor:
+            return None
+        return found if found.resolved_at >= since else None
+
+    def _reopen(self, db: sa.Connection, incident: Incident, finding: Finding, actor: str) -> Incident:
+        named = f"{finding.source}:{finding.fingerprint}"
+        again = replace(
+            incident,
+            state=IncidentState.OPEN,
+            severity=min(incident.severity, finding.severity),
+            acknowledged_by=None,
+            resolved_at=None,
+            resolved_by=None,
+            explanation="",
+            causes=(finding.reason,),
+            findings=(*(it for it in incident.findings if it != named), named),
+            timeline=(*incident.timeline, TimelineEntry(finding.at, actor, f"reopened: {finding.reason}")),
+            facts=finding.facts,
+            reopened=incident.reopened + 1,
+            reopened_at=finding.at,
+        )
+        detail = {"reason": finding.reason, "times": again.reopened}
+        return self._set_incident(db, again, actor, "incident.reopened", detail, finding.at)
 
     def _open(self, db: sa.Connection, finding: Finding, actor: str) -> Incident:
         number = _next_number(db, incidents)

@@ -1,6 +1,7 @@
 """One contract for every store of samples and events."""
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,28 +12,38 @@ from seawall.core.ports import EventStore, SampleStore
 from seawall.core.signals import Event, Sample, labels
 from seawall.stores.duckdb import DuckDatabase, DuckEvents, DuckSamples
 from seawall.stores.memory import MemoryEvents, MemorySamples, nearest_rank
+from seawall.stores.recent import RecentSamples
+from tests.store_servers import EMULATORS, GROUPING, WITH_PROMETHEUS
 
 T = 1_790_000_000.0
 
 
-@pytest.fixture(params=["memory", "duckdb"])
-def stores(request, tmp_path):
-    if request.param == "memory":
-        yield MemorySamples(), MemoryEvents()
-        return
-    database = DuckDatabase(tmp_path / "data")
-    yield DuckSamples(database), DuckEvents(database)
-    database.close()
+@pytest.fixture(params=["memory", "duckdb", "recent", pytest.param("prometheus", marks=WITH_PROMETHEUS)])
+def samples(request, tmp_path) -> Iterator[SampleStore]:
+    if request.param == "prometheus":
+        yield request.getfixturevalue("prometheus_samples")()
+    elif request.param == "memory":
+        yield MemorySamples()
+    else:
+        database = DuckDatabase(tmp_path / "data")
+        kept = DuckSamples(database)
+        # Of "recent", the two hours begin ten seconds after T: some laws are answered by it, some by its
+        # store.
+        yield RecentSamples(kept, lambda: T + 7210) if request.param == "recent" else kept
+        database.close()
 
 
-@pytest.fixture
-def samples(stores) -> SampleStore:
-    return stores[0]
-
-
-@pytest.fixture
-def events(stores) -> EventStore:
-    return stores[1]
+@pytest.fixture(params=["memory", "duckdb", *EMULATORS])
+def events(request, tmp_path) -> Iterator[EventStore]:
+    if request.param in EMULATORS:
+        server = request.getfixturevalue("emulators")(request.param)
+        yield request.getfixturevalue("elasticsearch_events")(server)
+    elif request.param == "memory":
+        yield MemoryEvents()
+    else:
+        database = DuckDatabase(tmp_path / "data")
+        yield DuckEvents(database)
+        database.close()
 
 
 def probe(at: float, ok: bool, site: str = "local", registry: str = "main") -> Sample:
@@ -154,6 +165,7 @@ def test_impact_counts_server_errors_repositories_and_clients(events):
     assert events.impact("main", T, T + 1) == (1, 2, 2)
 
 
+@GROUPING
 def test_errors_by_minute(events):
     minute = T // 60 * 60
     rows = [request_event(i, minute + 30 * i, **{"http.response.status_code": 500}) for i in range(3)]

@@ -13,14 +13,19 @@ from seawall.stores.duckdb import DuckDatabase, DuckEvents
 from seawall.stores.event_columns import COLUMNS
 from seawall.stores.memory import MemoryEvents
 from tests.pulling import T, told
+from tests.store_servers import EMULATORS, GROUPING
 
 DAY = 86400.0
 
 
-@pytest.fixture(params=["memory", "duckdb"])
+@pytest.fixture(params=["memory", "duckdb", *EMULATORS])
 def events(request, tmp_path):
     if request.param == "memory":
         yield MemoryEvents()
+        return
+    if request.param in EMULATORS:
+        server = request.getfixturevalue("emulators")(request.param)
+        yield request.getfixturevalue("elasticsearch_events")(server)
         return
     database = DuckDatabase(tmp_path / "data")
     yield DuckEvents(database)
@@ -97,6 +102,7 @@ def test_a_redelivery_arrives_once(events):
     assert all_of(events, upto) == [] and all_of(events) == [pull.id]
 
 
+@GROUPING
 def test_counts_are_of_the_window_and_as_judged_by_a_time(events):
     events.append(
         [
@@ -117,6 +123,7 @@ def test_counts_are_of_the_window_and_as_judged_by_a_time(events):
     assert numbers(events.pull_counts("other", T, T + 100, T + 1000)) == (0, 0, 0)
 
 
+@GROUPING
 def test_a_settled_unknown_counts_as_what_it_became(events):
     events.append([verdict(f"u{n}", "unknown", T + n, judged=T + 10) for n in range(4)], {})
     events.append(
@@ -135,6 +142,7 @@ def test_a_settled_unknown_counts_as_what_it_became(events):
     assert [it.count for it in events.culprits("main", T, T + 10, "unknown", 9)] == [1]
 
 
+@GROUPING
 def test_culprits_are_grouped_by_image_and_client_the_newest_first(events):
     events.append(
         [

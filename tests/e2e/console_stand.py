@@ -20,8 +20,9 @@ from alerts.slos import load_rows, load_windows
 from models.lstm import Lstm
 from models.watch import Watch
 from remediation.catalogue import SHIPPED, Catalogue
-from remediation.lifecycle import Lifecycle, Workshop
+from remediation.lifecycle import Lifecycle
 from remediation.policy import Policy
+from remediation.workshop import Workshop
 from seawall.app import build_app
 from seawall.config import Config
 from seawall.core.actions import Action, ActionState

@@ -15,7 +15,7 @@ from seawall.stores.duckdb import DuckDatabase
 from tests.serving import Up, until
 
 PARTS = 2
-SIZE = (1 << 30 if os.environ.get("SEAWALL_SOAK") else 16 << 20) // PARTS
+SIZE = (1 << 30 if os.environ.get("SEAWALL_SOAK") else 32 << 20) // PARTS
 LINE = 354  # bytes of one line, about
 PIECE = 4000 if os.environ.get("SEAWALL_SOAK") else 400  # lines that are written at once, ten times a second
 pytestmark = [pytest.mark.e2e, pytest.mark.soak, pytest.mark.timeout(3600)]

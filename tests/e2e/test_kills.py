@@ -15,7 +15,7 @@ from seawall.stores.sql import SqlRecords
 from tests.e2e.test_up import TOKEN, alert, deliver
 from tests.serving import Up, kill_process, until
 
-KILLS = 200 if os.environ.get("SEAWALL_SOAK") else 6
+KILLS = 200 if os.environ.get("SEAWALL_SOAK") else 20
 REGISTRIES = [f"r{number}" for number in range(8)]
 ENDED = {"verifying", "succeeded", "failed", "escalated", "in_doubt", "expired", "rejected"}
 pytestmark = [pytest.mark.e2e, pytest.mark.soak, pytest.mark.timeout(120 + 30 * KILLS)]
@@ -85,7 +85,7 @@ def storm(service: Up, rng: random.Random) -> set[str]:
         registry = REGISTRIES[number % len(REGISTRIES)]
         if deliver(service, alert(fingerprint=f"f{number}", registry=registry)).status_code == 202:
             told.add(registry)
-        time.sleep(rng.uniform(0.0, 4.0))
+        time.sleep(rng.uniform(0.0, 3.0))
         service.kill()
         workers = service.workers()
         if workers and rng.random() < 0.3:

@@ -179,8 +179,14 @@ def test_people_acknowledge_and_note(world):
         first = api.post(f"{path}/acknowledge")
         assert (first.status_code, first.json()["acknowledged_by"]) == (200, "admin")
         assert api.post(f"{path}/acknowledge").status_code == 409
+        assert api.post(f"{path}/assign", json={"to": " "}).status_code in (400, 422)
+        handed = api.post(f"{path}/assign", json={"to": "ann"}).json()
+        assert (handed["state"], handed["acknowledged_by"]) == ("acknowledged", "ann")
         texts = [line["text"] for line in api.get(f"{path}/timeline").json()["items"]]
         assert "looking" in texts and "acknowledged by admin" in texts
+        assert "handed over to ann by admin" in texts
+    told = service.cli("incidents", "note", incident["id"], "by the command", "--json")
+    assert json.loads(told.stdout)["acknowledged_by"] == "ann"
     service.cli("slo")
 
 

@@ -15,9 +15,10 @@ from collectors.pages import Target
 from collectors.storage import Volume
 from seawall.core.signals import REQUESTS
 from seawall.cycle import Cycle, Parts
-from seawall.schedule import build
+from seawall.schedule import build, stop
 from seawall.stores.memory import MemoryEvents, MemorySamples
 from seawall.telemetry import Telemetry
+from seawall.turning import Turns
 from tests.scripted import serving
 from tests.unit.test_lifecycle import Bench
 
@@ -70,7 +71,8 @@ async def test_one_that_hangs_or_breaks_delays_no_other(parts, tmp_path, caplog)
         for collector in collectors:
             collector.interval = 0.05
         cycle = Cycle(Parts(collectors=collectors, **parts))
-        schedule = build(cycle, collectors, lambda collector: False, {})
+        turns = Turns(cycle.turn)
+        schedule = build(cycle, collectors, lambda collector: False, {}, turns)
         schedule.start()
         store, telemetry = parts["samples"], parts["observer"]
         async with asyncio.timeout(60):
@@ -84,5 +86,5 @@ async def test_one_that_hangs_or_breaks_delays_no_other(parts, tmp_path, caplog)
     async with asyncio.timeout(60):  # the server is gone: those that hung learn it now
         while len(telemetry.collectors) < len(collectors):
             await asyncio.sleep(0.01)
-    schedule.shutdown(wait=False)
+    await stop(schedule, cycle, turns)
     assert "ZeroDivisionError" in caplog.text

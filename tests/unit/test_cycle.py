@@ -18,6 +18,7 @@ from seawall.core.ports import Score
 from seawall.core.signals import Batch, Event, Sample, labels
 from seawall.core.slos import Status
 from seawall.cycle import Cycle, Parts
+from seawall.keeping import Keeper
 from seawall.stores.memory import MemoryEvents, MemorySamples
 from tests.fakes import FakeObserver
 from tests.unit.test_lifecycle import Bench
@@ -146,8 +147,60 @@ def test_a_registry_that_recovers_by_itself_closes_the_incident_and_the_question
 
 
 def test_a_second_outage_is_a_second_incident(world):
-    world.rounds("+++--++++--")
+    world.rounds("+++--++++" + "+" * 60 + "--")
     assert [it.state for it in world.incidents] == [IncidentState.OPEN, IncidentState.RESOLVED]
+
+
+def test_an_outage_that_is_back_within_the_window_reopens_its_incident_and_is_repaired_anew(world):
+    world.rounds("+++--")
+    world.cycle.close_finding("nobody", "nothing", "")
+    world.rounds("++++--")
+    (it,) = world.incidents
+    assert (it.state, it.reopened, it.resolved_by) == (IncidentState.OPEN, 1, None)
+    assert len(it.actions) == 2
+    told = [line.text for line in it.timeline]
+    assert sum(text.startswith("reopened: ") for text in told) == 1
+    assert world.records.audit_verify()[1] is None
+
+
+def test_what_flaps_must_hold_for_longer_each_time(world):
+    world.rounds("+++--++++--")
+    world.rounds("+++++")
+    assert world.incidents[0].state is IncidentState.OPEN  # three good rounds were enough the first time
+    world.rounds("+")
+    assert world.incidents[0].state is IncidentState.RESOLVED
+
+
+def test_what_a_person_closed_is_not_reopened(world):
+    world.rounds("+++--")
+    (it,) = world.incidents
+    closed = replace(it, state=IncidentState.RESOLVED, resolved_at=world.clock.now(), resolved_by="ann")
+    world.records.save_incident(closed, "ann", "incident.resolved", {}, world.clock.now())
+    world.rounds("+--")
+    assert [it.state for it in world.incidents] == [IncidentState.OPEN, IncidentState.RESOLVED]
+
+
+def test_an_alert_about_failed_probes_joins_the_outage_and_one_about_pushes_the_full_disk(world):
+    world.rounds("+++--")
+    probe = Finding("alertmanager", "f1", "main", None, "main: BlackboxProbeFailed", "x", world.clock.now())
+    assert world.cycle.receive([probe])[0].slo == "availability"
+    pairs = labels(volume="/data")
+    world.samples.append([Sample("main", "seawall_storage_used_ratio", world.clock.now(), 0.97, pairs)])
+    world.rounds("-")
+    push = Finding("alertmanager", "f2", "main", None, "main: Push5xx", "5xx on push", world.clock.now())
+    assert world.cycle.receive([push])[0].slo == "storage_capacity"
+    odd = Finding("alertmanager", "f3", "main", None, "main: Licence", "ends soon", world.clock.now())
+    assert world.cycle.receive([odd])[0].slo is None
+
+
+def test_the_first_cause_is_ranked_first_with_its_evidence(world):
+    pairs = labels(volume="/data")
+    world.rounds("+++-")
+    world.samples.append([Sample("main", "seawall_storage_used_ratio", world.clock.now(), 0.97, pairs)])
+    world.rounds("-")
+    down = next(it for it in world.incidents if it.slo == "availability")
+    assert "storage_capacity" in down.causes[0] and "97.0%" in down.causes[0]
+    assert "2 probe rounds failed" in down.causes[1]
 
 
 def test_a_rejected_repair_is_not_offered_again_in_the_same_incident(world):
@@ -264,7 +317,7 @@ async def test_a_store_that_refuses_keeps_the_position(world):
         def append(self, events, checkpoints):
             raise StoreUnavailable("disk full")
 
-    world.cycle._p = replace(world.cycle._p, events=Refusing())
+    world.cycle.keeper = Keeper(world.samples, Refusing(), lambda samples, events: None)
     collector = FakeCollector(Batch(events=[Event("e", 1.0, "main", {})]))
     assert not await world.cycle.collect(collector)
     assert collector.advanced == 0

@@ -20,6 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pydantic import BaseModel
 
 from alerts import slos
+from alerts.prometheus_rules import COMMON
 from collectors.formats import parse_line
 from collectors.harbor_audit import parse_entry
 from collectors.harbor_webhooks import parse_harbor
@@ -485,8 +486,11 @@ def test_every_alert_has_its_runbook():
     same(
         "docs/runbooks",
         {path.stem for path in (DOCS / "runbooks").glob("*.md")},
-        {row.alert for row in rows_},
+        {row.alert for row in rows_} | set(COMMON),
     )
+    for name in COMMON:
+        text = without_code(page(f"runbooks/{name}.md"))
+        assert [it[2] for it in HEADING.finditer(text) if it[1] == "##"] == list(RUNBOOK), name
     for row in rows_:
         text = page(f"runbooks/{row.alert}.md")
         assert [it[2] for it in HEADING.finditer(without_code(text)) if it[1] == "##"] == list(RUNBOOK), (
@@ -500,7 +504,7 @@ def test_every_alert_has_its_runbook():
 @pytest.mark.parametrize("path", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_no_page_names_a_metric_or_alert_that_is_not_there(path):
     text = path.read_text(encoding="utf-8")
-    alerts = {row.alert for row in slos.load_rows()} | {"SeawallWatchdog"}
+    alerts = {row.alert for row in slos.load_rows()} | set(COMMON)
     classes = set(re.findall(r"^class (\w+)", "".join(SOURCE.values()), re.M))
     assert not set(re.findall(r"\bSeawall[A-Z]\w+", text)) - alerts - classes
     known = "".join(SOURCE.values()) + " ".join(name for name, _, _ in exposed())

@@ -150,7 +150,7 @@ def test_the_ledger_counts_as_a_fresh_reading_does(samples, events):
     for hour in range(6):
         end = start + (hour + 1) * 3600
         probes(samples, ("+" * 300 + "-" * 60), end=end - INTERVAL)
-        assert ledger.month("main", "seawall_probe_success", start, end) == ledger.read(
+        assert ledger.count("main", "seawall_probe_success", start, end) == ledger.read(
             "main", "seawall_probe_success", start, end
         )
 
@@ -158,9 +158,9 @@ def test_the_ledger_counts_as_a_fresh_reading_does(samples, events):
 def test_late_data_within_the_settling_time_still_counts(samples, events):
     ledger = MinuteLedger(samples, events)
     start, _ = month_of(NOON)
-    ledger.month("main", "seawall_probe_success", start, start + 3600)
+    ledger.count("main", "seawall_probe_success", start, start + 3600)
     probes(samples, "-" * 6, end=start + 3600 - 120 - INTERVAL)
-    assert len(ledger.month("main", "seawall_probe_success", start, start + 3600).bad) == 1
+    assert len(ledger.count("main", "seawall_probe_success", start, start + 3600).bad) == 1
 
 
 # latency -------------------------------------------------------------------------------------

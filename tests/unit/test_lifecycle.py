@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from remediation.catalogue import SHIPPED, Catalogue
-from remediation.lifecycle import Lifecycle, Workshop
+from remediation.lifecycle import Lifecycle
 from remediation.policy import Policy, Rule
+from remediation.workshop import Workshop
 from seawall.core.actions import ActionState as S
 from seawall.core.actions import Risk
-from seawall.core.errors import Conflict, Refused
+from seawall.core.errors import Conflict, NotFound, Refused
 from seawall.core.incidents import Finding
 from seawall.core.ports import Found
 from seawall.stores.sql import SqlRecords
@@ -56,10 +57,17 @@ class Bench:
     def until(self, id: str, *states: S):
         """The action once it is in one of `states`; the steps run in the lifecycle's own threads."""
         end = time.monotonic() + 10
-        while (action := self.records.action(id)).state not in states:
-            assert time.monotonic() < end, f"{id} is {action.state}: {action.history}"
+        while (action := self._found(id)) is None or action.state not in states:
+            assert time.monotonic() < end, f"{id} is {action and action.state}: {action and action.history}"
             time.sleep(0.005)
         return action
+
+    def _found(self, id: str):
+        """The action; None while it is not there yet."""
+        try:
+            return self.records.action(id)
+        except NotFound:
+            return None
 
     def awaiting(self):
         return self.until(self.propose().id, S.AWAITING_APPROVAL)
@@ -131,11 +139,11 @@ def test_nobody_approves_their_own_request(bench):
 def test_high_risk_needs_two_different_people(bench, tmp_path):
     action = bench.awaiting()
     high = bench.records.transition(action, replace(action, risk=Risk.HIGH), "test", T, {})
-    first = bench.cycle.approve(high.id, "ada")
+    first = bench.cycle.approve(high.id, "ada", "it is down")
     assert first.state is S.AWAITING_APPROVAL
     with pytest.raises(Refused, match="approved action"):
-        bench.cycle.approve(high.id, "ada")
-    assert bench.cycle.approve(high.id, "bob").state is S.APPROVED
+        bench.cycle.approve(high.id, "ada", "it is down")
+    assert bench.cycle.approve(high.id, "bob", "I agree").state is S.APPROVED
     bench.until(high.id, S.VERIFYING)
 
 

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from remediation.catalogue import SHIPPED, Catalogue, Playbook, content_digest, load_playbook
+from seawall import config as configuration
+from seawall.app import _facts
 from seawall.core.errors import InputError
 
 FACTS = {
@@ -68,10 +70,17 @@ def test_a_row_gets_the_playbooks_that_apply_and_the_reasons_of_the_others() -> 
             },
         )
     ]
-    assert reasons == [
+    assert reasons[1:] == [
         "restart-registry-process does not apply: input pidfile has no value; set registry.process.pidfile"
     ]
-    assert catalogue.proposals("storage_capacity", FACTS) == ([], [])
+    assert reasons[0].startswith("renew-certificate does not apply: input url does not match https://")
+    offers, reasons = catalogue.proposals("storage_capacity", FACTS)
+    assert offers == []
+    assert reasons == [
+        "collect-garbage does not apply: input config_file has no value; set registry.repairs.config_file",
+        "harbor-gc does not apply: input username has no value; set registry.harbor.username",
+        "protect-disk does not apply: input config_file has no value; set registry.repairs.config_file",
+    ]
 
 
 def test_a_default_stands_in_for_a_fact_that_is_not_known() -> None:
@@ -183,11 +192,61 @@ def test_types_and_bounds_of_inputs(extra: Path, spec: str, value: Any, fault: s
         (
             "action.yaml",
             "  none: A",
-            "  playbook: back\n  none: A",
+            "  playbook: back.yml\n  none: A",
             "undo:",
             "undo",
             "either playbook or none",
         ),
+        (
+            "action.yaml",
+            "  none: A",
+            "  playbook: back.yml #",
+            "playbook: back.yml",
+            "is not in",
+            "write it, or",
+        ),
+        (
+            "action.yaml",
+            "  none: A",
+            "  playbook: playbook.yml #",
+            "playbook: playbook.yml #",
+            "itself",
+            "another",
+        ),
+        (
+            "action.yaml",
+            "  none: A",
+            "  playbook: ../x.yml #",
+            "playbook: ..",
+            "undo.playbook",
+            "match pattern",
+        ),
+        ("action.yaml", "  slo: availability", "  signal: x", "trigger:", "trigger", "a signal needs op"),
+        (
+            "action.yaml",
+            "  slo: availability",
+            "  slo: a\n  op: '<'",
+            "trigger:",
+            "trigger",
+            "belong to a signal",
+        ),
+        (
+            "action.yaml",
+            "type: url",
+            "type: url\n    pattern: '('",
+            "url:",
+            "inputs.url",
+            "no regular expression",
+        ),
+        (
+            "action.yaml",
+            "default: auto",
+            "default: auto\n    required: false",
+            "runtime:",
+            "inputs.runtime",
+            "drop",
+        ),
+        ("action.yaml", "  url:", "  URL:", "URL:", "inputs.URL is no name", "lower case"),
         ("playbook.yml", "  tasks:", "  tasks: [", "- name: Inspect", "broken YAML", "syntax"),
         (
             "playbook.yml",
@@ -270,3 +329,60 @@ def test_the_content_digest_follows_every_file(extra: Path, tmp_path: Path) -> N
     (library / "module.py").write_text("two")
     digests.append(content_digest(extra / "mine", library))
     assert len(set(digests)) == 4
+
+
+def test_an_undo_is_a_playbook_of_the_same_folder_or_a_reason() -> None:
+    restart, quarantine = (load_playbook(SHIPPED / name) for name in ("restart-registry", "quarantine-image"))
+    assert restart.undo is None
+    assert restart.undo_reason.startswith("A restart leaves nothing to take back")
+    assert quarantine.undo == quarantine.folder / "undo.yml"
+    assert quarantine.undo_reason == ""
+
+
+def test_a_repair_may_be_proved_by_a_signal() -> None:
+    proof = load_playbook(SHIPPED / "protect-disk").verification(1000.0)
+    assert (proof.slo, proof.signal, proof.op, proof.value) == ("", "seawall_storage_used_ratio", "<=", 0.99)
+
+
+def test_an_input_that_is_not_required_is_left_out(extra: Path) -> None:
+    edit(
+        extra / "mine" / "action.yaml",
+        "inputs:\n",
+        "inputs:\n  it: {type: path, from: registry.it, required: false}\n",
+    )
+    playbook = load_playbook(extra / "mine")
+    inputs, _ = playbook.resolve(FACTS)
+    assert inputs is not None
+    assert "it" not in inputs
+    assert (playbook.resolve({**FACTS, "it": "/srv"})[0] or {})["it"] == "/srv"
+    assert "input it is not of type path" in playbook.resolve({**FACTS, "it": "srv"})[1]
+
+
+def test_the_configuration_fills_the_inputs_of_every_shipped_playbook(tmp_path: Path) -> None:
+    path = tmp_path / "seawall.yaml"
+    path.write_text(
+        "registries:\n"
+        "- name: main\n  url: https://r.example.com\n  container: r\n"
+        "  process: {pidfile: /run/r, command: [registry]}\n"
+        "  repairs:\n    config_file: /etc/r.yml\n"
+        "    garbage_collect: [registry, garbage-collect, /etc/r.yml]\n"
+        "    deny_map: /etc/nginx/seawall-deny.map\n"
+        "    certificate: {file: /c, key: /k, new_file: /nc, new_key: /nk, reload: [reload]}\n"
+        "- name: harbor\n  kind: harbor\n  url: https://h.example.com\n"
+        "  username: robot\n  password_file: p\n"
+        "storage:\n- {registry: main, path: /srv/r}\n"
+    )
+    facts = _facts(configuration.load(path))
+    told = {"digest": "sha256:" + 64 * "a", "repository": "team/app"}
+    catalogue, _ = Catalogue.load([SHIPPED])
+    for playbook in catalogue:
+        registry = "harbor" if playbook.name == "harbor-gc" else "main"
+        inputs, reason = playbook.resolve(facts[registry], told)
+        assert inputs is not None, reason
+
+
+def test_a_registry_whose_config_is_changed_must_be_restartable(tmp_path: Path) -> None:
+    path = tmp_path / "seawall.yaml"
+    path.write_text("registries: [{name: r, url: http://r, repairs: {config_file: /etc/r.yml}}]\n")
+    with pytest.raises(InputError, match=r"repairs\.config_file needs container or process"):
+        configuration.load(path)

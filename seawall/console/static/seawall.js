@@ -100,7 +100,7 @@
     stream = new EventSource("/api/v1/stream");
     stream.onopen = () => { say(true); poke(); };
     stream.onerror = () => say(false);
-    for (const kind of ["slos", "incident", "action", "freeze"]) stream.addEventListener(kind, poke);
+    for (const kind of ["slos", "incident", "action", "run", "freeze"]) stream.addEventListener(kind, poke);
   }
 
   for (const part of parts(document)) kept.set(part.id, part.innerHTML);

@@ -1,0 +1,59 @@
+"""report slo: the month as Markdown, HTML or JSON."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from seawall.cli.base import STATE, ConfigFlag, JsonFlag, StateFlag, UrlFlag, app, say
+from seawall.client import Client
+from seawall.core.errors import InputError
+from seawall.statefolder import held
+
+report = typer.Typer(help="Reports for managers and auditors.", no_args_is_help=True)
+app.add_typer(report, name="report")
+
+
+@report.command()
+def slo(
+    month: Annotated[str, typer.Option(help="Such as 2026-10; UTC.")],
+    registry: Annotated[str | None, typer.Option(help="Only this registry.")] = None,
+    format: Annotated[Literal["md", "html"], typer.Option(help="Markdown, or one HTML page.")] = "md",
+    config: ConfigFlag = None,
+    state: StateFlag = STATE,
+    url: UrlFlag = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """How the promises were kept in a month. Exit 1 if one was broken. Also where no Seawall runs."""
+    from seawall.console import report as rendering
+
+    if url is None and not held(state):
+        made = _offline(config, state, month, registry)
+    else:
+        made = Client(url, state, timeout=600.0).get("/reports/slo", month=month, registry=registry)
+    if as_json:
+        say(made)
+    else:
+        typer.echo(rendering.html(made) if format == "html" else rendering.markdown(made), nl=False)
+    raise typer.Exit(1 if any(row["kept"] is False for row in made["rows"]) else 0)
+
+
+def _offline(config: Path | None, state: Path, month: str, registry: str | None) -> dict[str, Any]:
+    from seawall import config as configuration
+    from seawall.app import SystemClock
+    from seawall.judging import History
+    from seawall.reporting import every_incident, slo_report
+    from seawall.stores.sql import SqlRecords
+
+    path, _ = configuration.locate(config, os.environ)
+    history = History(configuration.load(path), state)
+    records = SqlRecords(f"sqlite:{state / 'records.sqlite'}")
+    try:
+        names = [name for name in history.registries if registry in (None, name)]
+        return slo_report(history.judge_now(), names, every_incident(records), month, SystemClock().now())
+    except ValueError as error:
+        raise InputError("--month", str(error), "name a month that has begun") from error
+    finally:
+        records.close()
+        history.close()

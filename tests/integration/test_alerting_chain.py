@@ -1,0 +1,144 @@
+"""Real Prometheus with the generated rules, real Alertmanager with a real Seawall: a killed registry is told
+once, and resolved once."""
+
+import json
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import httpx
+import pytest
+import yaml
+
+from dashboards.build import queries
+from seawall.config import Config
+from seawall.exports import KINDS, Options, export
+from tests.registries import push
+from tests.serving import free_port, until
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def people() -> Iterator[tuple[str, list[dict]]]:
+    """A webhook receiver: (URL, what it was sent)."""
+    got: list[dict] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *args):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/", got
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def servers(tmp_path):
+    """Starts programs that answer at /-/ready; stopped by their pids."""
+    running = []
+
+    def start(name: str, port: int, *arguments: str) -> str:
+        program = shutil.which(name)
+        assert program, f"{name} is not installed (apt-test.txt)"
+        with (tmp_path / f"{name}.log").open("wb") as log:
+            running.append(subprocess.Popen([program, *arguments], stdout=log, stderr=log))
+        url = f"http://127.0.0.1:{port}"
+
+        def ready() -> bool:
+            try:
+                return httpx.get(f"{url}/-/ready", timeout=2).is_success
+            except httpx.HTTPError:
+                return False
+
+        until(ready, 30, f"a ready {name}")
+        return url
+
+    yield start
+    for process in running:
+        process.terminate()
+        process.wait(20)
+
+
+def alertmanager(servers, tmp_path, receiver: str) -> str:
+    [path] = export("alertmanager", Config(), Options(), tmp_path / "am")
+    made = yaml.safe_load(path.read_text())
+    made["route"] |= {"group_wait": "3s", "group_interval": "3s"}
+    for it in made["receivers"]:
+        it.pop("webhook_configs", None)
+        if it["name"] in ("page", "ticket"):
+            it["webhook_configs"] = [{"url": receiver, "send_resolved": True}]
+    path.write_text(yaml.safe_dump(made))
+    port = free_port()
+    return servers(
+        "prometheus-alertmanager", port, f"--config.file={path}", f"--storage.path={tmp_path / 'am-data'}",
+        f"--web.listen-address=127.0.0.1:{port}", "--cluster.listen-address=",
+    )  # fmt: skip
+
+
+def prometheus(servers, tmp_path, seawall: str, receiver: str) -> str:
+    folder = tmp_path / "prom"
+    export("prometheus", Config(), Options(scrape=1.0), folder)
+    config = {
+        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+        "rule_files": ["seawall.rules.yml"],
+        "scrape_configs": [
+            {"job_name": "seawall", "static_configs": [{"targets": [seawall.removeprefix("http://")]}]}
+        ],
+        "alerting": {
+            "alertmanagers": [{"static_configs": [{"targets": [receiver.removeprefix("http://")]}]}]
+        },
+    }
+    (folder / "p.yml").write_text(yaml.safe_dump(config))
+    port = free_port()
+    return servers(
+        "prometheus", port, f"--config.file={folder / 'p.yml'}", f"--storage.tsdb.path={tmp_path / 'tsdb'}",
+        f"--web.listen-address=127.0.0.1:{port}", "--rules.alert.resend-delay=1s",
+    )  # fmt: skip
+
+
+def test_a_killed_registry_is_told_once_and_resolved_once(up, registry, servers, people, tmp_path):
+    push(registry.url, "team/app", "1.0")
+    receiver, got = people
+    address = alertmanager(servers, tmp_path, receiver)
+    service = up(
+        {
+            "registries": [{"name": "main", "url": registry.url}],
+            "probe": {"interval": "1s", "timeout": "800ms", "image": "team/app:1.0"},
+            "alertmanager": {"url": address, "resend": "2s"},
+        }
+    )
+    rules = prometheus(servers, tmp_path, service.url, address)
+
+    def asked(expr: str) -> list:
+        answer = httpx.get(f"{rules}/api/v1/query", params={"query": expr}, timeout=10).json()
+        assert answer["status"] == "success", (expr, answer)
+        return answer["data"]["result"]
+
+    until(lambda: asked('seawall:slo_value:now{slo="availability"}'), 60, "a recorded indicator")
+    [board] = KINDS["grafana"](Config(), Options()).values()
+    for title, expr in queries(board):
+        asked(expr.replace("$registry", "main"))
+        if "forecast" not in expr:  # the models have not seen enough to forecast
+            until(lambda expr=expr: asked(expr.replace("$registry", "main")), 120, f"data for {title}")
+    registry.stop()
+    until(lambda: got, 60, "a notification")
+    until(
+        lambda: asked('ALERTS{alertname="SeawallRegistryUnavailable",alertstate="firing",burn=""}'),
+        60,
+        "the rule",
+    )
+    registry.start()
+    until(lambda: any(it["status"] == "resolved" for it in got), 90, "a resolved notification")
+    assert [it["status"] for it in got] == ["firing", "resolved"]
+    assert {it["commonLabels"]["alertname"] for it in got} == {"SeawallRegistryUnavailable"}
