@@ -136,7 +136,7 @@ def _followed(at: Floats, values: Floats, said: Step, own: Floats) -> Singles:
     surprise = np.minimum(np.maximum(said.surprise, -_MOST_SURPRISE), _MOST_SURPRISE)
     means[:3] += _RATES[:3] * (surprise - means[:3])
     means[3:] += _RATES[3:] * (np.minimum(size, _MOST_SURPRISE) - means[3:])
-    own[WORD] += _WORD_RATE * (said.wrong - own[WORD])
+    own[WORD] += _WORD_RATE * (said.wrong * said.known - own[WORD])
     np.abs(means[:3], out=out[1:4])
     usual = means[4] / np.minimum(count * _RATES[4], ONE)
     np.abs(np.log((means[3] + _FLOOR) / (usual + _FLOOR)), out=out[4])

@@ -101,19 +101,19 @@ class Lstm(Streaming):
         else:
             forecast[:], probability = _plain(inputs, own)
         block[3] = _score(probability, own)
-        block[5] *= _known(own)
+        block[6] = _known(own)
         for name, part in (("own", own), ("carried", carried), ("forecast", forecast)):
             self._bank.put(name, index, part)
         return block
 
 
 def _judged(forecast: Singles, clock: Floats, own: Singles, values: Floats) -> Floats:
-    """[6, n] of lower, expected, upper (signal's unit), score (to be set), surprise and `wrong` (to be set)
-    of `values` against the forecast [7, n]."""
+    """[7, n] of lower, expected, upper (signal's unit), score (to be set), surprise, `wrong` and `known`
+    (both to be set) of `values` against the forecast [7, n]."""
     found, levels = features.normalised(clock, own, values).astype(np.float64), forecast.astype(np.float64)
     edges, ends = levels[1::4], levels[::6]  # 5 % and 95 %, 1 % and 99 %
     beyond = (found - edges) * _SIGN / np.maximum((ends - edges) * _TAILS, _NARROWEST_TAIL)
-    block = np.zeros((6, len(values)))
+    block = np.zeros((7, len(values)))
     block[:3] = features.back(clock, own, forecast[1::2])  # 5 %, 50 %, 95 %
     block[4] = surprise(beyond, found, levels[MEDIAN], edges)
     return block

@@ -27,7 +27,8 @@ def one(said: Step) -> tuple[Floats, Step]:
     nothing = np.full_like(score, np.nan)
     silent = said.silent.min(axis=0)  # it speaks as soon as one column does
     wrong = said.wrong.max(axis=0)
-    step = Step(nothing, nothing, nothing, np.where(silent == 0, score, 0), 1 + excess, silent, wrong)
+    known = said.known.min(axis=0)
+    step = Step(nothing, nothing, nothing, np.where(silent == 0, score, 0), 1 + excess, silent, wrong, known)
     return size.mean(axis=0), step
 
 

@@ -234,6 +234,7 @@ def _chosen(own: Step, base: Step, served: NDArray[np.bool_]) -> Step:
         np.where(served, own.surprise, base.surprise),
         np.where(served, own.silent, base.silent),
         np.where(served, own.wrong, base.wrong),
+        np.where(served, own.known, base.known),
     )
 
 

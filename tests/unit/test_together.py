@@ -21,7 +21,8 @@ def step(
     scores = np.array(score)
     nothing = np.full_like(scores, np.nan)
     codes = np.zeros(scores.shape) if silent is None else np.array(silent)
-    return Step(nothing, nothing, nothing, scores, np.array(surprise), codes, np.zeros_like(scores))
+    blank = np.zeros_like(scores)
+    return Step(nothing, nothing, nothing, scores, np.array(surprise), codes, blank, blank)
 
 
 def test_by_hand() -> None:
