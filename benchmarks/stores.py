@@ -1,5 +1,4 @@
-"""Events into the stores on one core: processor time of this process for each, in batches as a log
-brings them."""
+"""Events into the stores on one core: processor time of this process, in batches as a log brings them."""
 
 import tempfile
 import time

@@ -1,8 +1,10 @@
 """The pull probe: one synthetic pull of one registry from one site a round (the pull itself: pulling/)."""
 
 import hashlib
+import time
 from collections import Counter
 
+from collectors import starved
 from collectors.pulling.exchange import Endpoint
 from collectors.pulling.pull import MISMATCH, VERIFIED, Pull, Wanted, probe
 from collectors.pulling.tokens import Tokens
@@ -10,6 +12,7 @@ from seawall.core.signals import CLOCK_SKEW, PROBE_DURATION, PROBE_SUCCESS, Batc
 from seawall.core.times import rfc3339
 
 LOCAL = "local"
+STALLED = 0.1  # of the deadline: a pull that fails for want of time while we stood still so long says nothing
 
 
 class PullProbe:
@@ -29,8 +32,12 @@ class PullProbe:
         self._endpoint, self._wanted, self._tokens = endpoint, wanted, Tokens()
 
     async def collect(self, now: float) -> Batch:
-        """Pull once; a failing registry is data, not an error. InputError for a file that cannot be read."""
+        """Pull once; a failing registry is data, not an error; where Seawall itself was starved there is
+        none. InputError for a file that cannot be read."""
+        lateness, began = starved.lateness(), time.monotonic()
         pull = await probe(self._endpoint, self._wanted, self._tokens, now)
+        if pull.late and (stalled := lateness.worst(began)) > STALLED * self._wanted.deadline:
+            return Batch(notes=[f"not judged: Seawall itself was too busy to read for {stalled:.1f} s"])
         self.digests.update(pull.digests)
         batch = Batch(samples=self._samples(pull, now))
         if pull.note:

@@ -7,7 +7,7 @@ for; 5xx, time-outs, TLS and connection errors are failures (registries.md secti
 import asyncio
 import hashlib
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from collectors.exchange import INTERRUPTED, reason_of
@@ -40,7 +40,8 @@ _PARALLEL = ("blob_ttfb", "blob_transfer")
 class Pull:
     """One probe. `ok`: the registry is healthy; else `phase` and `reason` say what failed. `note`: why a
     healthy registry did not give the image. `seconds` and `bytes` are totals. `digests` counts verified and
-    mismatch. `skew`: seconds by which the registry's clock is ahead of ours; None if that is not known."""
+    mismatch. `skew`: seconds by which the registry's clock is ahead of ours; None if that is not known.
+    `late`: it failed because something did not come in time."""
 
     ok: bool
     phase: str
@@ -51,6 +52,7 @@ class Pull:
     phases: tuple[Phase, ...]
     digests: Counter[str]
     skew: float | None = None
+    late: bool = False
 
     def seconds_by_phase(self) -> dict[str, float]:
         """Phases that ended well: dns, connect and tls of the first connection; the slowest of the
@@ -91,7 +93,7 @@ async def probe(
 ) -> Pull:
     """Pull over fresh connections. Never raises for what the registry does; InputError for files of ours.
     `now` is the time (Unix seconds) at which the registry's clock is looked at."""
-    timeline, digests, note, failure = Timeline(now), Counter[str](), "", ""
+    timeline, digests, note, failure, late = Timeline(now), Counter[str](), "", "", False
     try:
         async with asyncio.timeout(wanted.deadline):
             async with Exchange(endpoint, timeline, tokens) as exchange:
@@ -106,10 +108,11 @@ async def probe(
         if isinstance(cause, Denied) and not (cause.status == 429 and wanted.throttling_fails):
             note = str(cause)
         elif isinstance(cause, TimeoutError) and not cause.errno:
-            failure = too_late(_failed(timeline).name, wanted.deadline)
+            failure, late = too_late(_failed(timeline).name, wanted.deadline), True
         else:
+            late = isinstance(cause, Slow)
             failure = str(cause) if isinstance(cause, Broken | Slow) else reason_of(cause)
-    return _judged(endpoint, timeline, digests, note, failure)
+    return replace(_judged(endpoint, timeline, digests, note, failure), late=late)
 
 
 def _judged(endpoint: Endpoint, timeline: Timeline, digests: Counter[str], note: str, failure: str) -> Pull:
