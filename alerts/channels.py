@@ -30,8 +30,9 @@ class NotSent(SeawallError):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One thing to tell. `id` is the same at every attempt; `kind`: opened, approval_wanted, escalated,
-    resolved or test; `severity`: page or ticket; links are "" where there is none."""
+    """One thing to tell. `id` is the same at every attempt; `kind`: opened, approval_wanted, escalation,
+    escalated, resolved or test; `severity`: page or ticket; links are "" where there is none; `picture` is
+    the signal as SVG, or ""."""
 
     id: str
     kind: str
@@ -42,6 +43,7 @@ class Message:
     text: str
     url: str = ""
     runbook: str = ""
+    picture: str = ""
 
     @property
     def body(self) -> str:
@@ -97,7 +99,7 @@ def _webhook(address: Address, it: Message) -> None:
     headers = {"Idempotency-Key": it.id}
     if secret := address.secret():
         headers["Authorization"] = f"Bearer {secret}"
-    fields = ("id", "kind", "severity", "registry", "incident", "title", "text", "url", "runbook")
+    fields = ("id", "kind", "severity", "registry", "incident", "title", "text", "url", "runbook", "picture")
     _post(address, address.url(), {name: getattr(it, name) for name in fields}, headers)
 
 
@@ -150,6 +152,8 @@ def _email(address: Address, it: Message) -> None:
     mail["Subject"], mail["From"], mail["To"] = it.title, address.sender, ", ".join(address.to)
     mail["Message-ID"] = f"<{hashlib.sha256(it.id.encode()).hexdigest()[:32]}@seawall>"
     mail.set_content(it.body)
+    if it.picture:
+        mail.add_attachment(it.picture.encode(), "image", "svg+xml", filename="signal.svg")
     host, _, port = address.smtp.rpartition(":")
     context = ssl.create_default_context()
     server = (

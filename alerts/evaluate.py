@@ -10,6 +10,7 @@ from dataclasses import replace
 from alerts.burn_rate import burn_rate, burning, exhausted_in
 from alerts.latency import Latencies
 from alerts.minutes import Exclusions, MinuteLedger, Minutes, nothing_excluded
+from alerts.ratio import Ratios
 from alerts.slos import BurnWindow
 from alerts.unsigned import UnsignedPulls
 from seawall.core.errors import StoreUnavailable
@@ -42,12 +43,13 @@ class Evaluator:
         self._windows, self._samples, self._events = tuple(windows), samples, events
         self._interval, self._unsigned = probe_interval, UnsignedPulls(samples, events, trusted)
         self._ledger = MinuteLedger(samples, events, exclusions)
-        self._latencies = Latencies(samples, events)
+        self._latencies, self._ratios = Latencies(samples, events), Ratios(samples, windows)
         self._judges: dict[SloType, Callable[[SloRow, str, float, Indicator], SloStatus]] = {
             SloType.TIME_SLICES: self._judge_minutes,
             SloType.LATENCY: self._judge_latency,
             SloType.LEVEL: self._judge_plain,
             SloType.COUNT: self._judge_count,
+            SloType.RATIO: self._ratios.judge,
         }
 
     def row(self, name: str) -> SloRow | None:
@@ -60,6 +62,7 @@ class Evaluator:
 
     def _judged(self, row: SloRow, registry: str, now: float) -> SloStatus:
         """A row whose store is away is unknown, never what it was before."""
+        row = row.of(registry)
         try:
             return self._judges[row.type](row, registry, now, self.indicator(row, registry, now))
         except StoreUnavailable as error:
@@ -68,7 +71,10 @@ class Evaluator:
 
     def indicator(self, row: SloRow, registry: str, now: float, since: float | None = None) -> Indicator:
         """The row's indicator at `now`; with `since`, only on data measured after that moment."""
+        row = row.of(registry)
         match row.type:
+            case SloType.RATIO:
+                return self._ratios.indicator(row, registry, now, since)
             case SloType.TIME_SLICES:
                 return self._probe_indicator(row, registry, now, since)
             case SloType.LATENCY:
@@ -81,6 +87,7 @@ class Evaluator:
     def heard(self, registry: str, at: float) -> None:
         """Data measured at `at` was kept: late data is counted, however old it is."""
         self._ledger.heard(registry, at)
+        self._ratios.heard(registry, at)
 
     # indicators ----------------------------------------------------------------------------
 
@@ -125,13 +132,24 @@ class Evaluator:
         volumes = self._samples.latest(registry, row.signal, start, now)
         if not volumes:
             return Indicator(None, f"no volume was measured in the last {format_duration(row.indicator)}")
-        worst = max(volumes, key=lambda s: s.value if row.objective.op in ("<", "<=") else -s.value)
-        ok = row.objective.holds(worst.value)
+        limits = {id(it): row.limit(registry, dict(it.labels)) for it in volumes}
+        broken = [it for it in volumes if not limits[id(it)].holds(it.value)]
+        pick = max if row.objective.op in ("<", "<=") else min
+        worst, ok = pick(broken or volumes, key=lambda it: it.value), not broken
         name = ", ".join(value for _, value in worst.labels) or row.signal
         reason = f"{name} is {worst.value:.1%} used" if row.unit == "ratio" else f"{name} = {worst.value:g}"
         if row.signal == STORAGE_USED_RATIO:
             reason += self._filling(worst, now)
-        return Indicator(ok, reason, worst.value, ok, worst.at, None if ok else worst.at, len(volumes))
+        return Indicator(
+            ok,
+            reason,
+            worst.value,
+            ok,
+            worst.at,
+            None if ok else worst.at,
+            len(volumes),
+            limits[id(worst)].value,
+        )
 
     def _filling(self, volume: Sample, now: float) -> str:
         """`, full in about 3d4h (2d20h at the earliest)`; "" where its growth does not say so."""
@@ -239,7 +257,7 @@ class Evaluator:
             indicator_ok=indicator.ok,
             value=value,
             unit=row.unit,
-            threshold=row.objective.value,
+            threshold=row.objective.value if indicator.threshold is None else indicator.threshold,
             window=window,
             samples=samples,
             budget_remaining_ratio=None,

@@ -7,11 +7,11 @@ killed is told after the restart. An incident that was resolved before anybody w
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from alerts.channels import Address, Message, send
 from alerts.outbox import Outbox
-from seawall.core.actions import Action, ActionState
+from seawall.core.actions import Action, ActionState, escalations
 from seawall.core.errors import NotFound, SeawallError
 from seawall.core.incidents import Incident, IncidentState
 from seawall.core.ports import Clock, RecordStore
@@ -29,10 +29,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """`console` is Seawall's public URL and `runbooks` the URL of their folder; "" where there is none."""
+    """`console` is Seawall's public URL and `runbooks` the URL of their folder; "" where there is none.
+    `sign` makes a fresh single-use link to an action's approval page ("": it cannot), `draw` an SVG of an
+    incident's signal ("": there is none)."""
 
     console: str = ""
     runbooks: str = ""
+    sign: Callable[[Action], str] | None = None
+    draw: Callable[[Incident], str] | None = None
 
     def incident(self, id: str) -> str:
         """The incident's page."""
@@ -55,9 +59,12 @@ class Notifier:
         clock: Clock,
         links: Links,
         deliver: Callable[[Address, Message], None] = send,
+        named: Sequence[Address] = (),
     ) -> None:
+        """`named`: channels that are told of an escalation step only, and only of one that names them."""
         self._records, self._outbox, self._clock, self._links = records, outbox, clock, links
-        self._addresses = {address.name: address for address in addresses}
+        self._own = [address.name for address in addresses]
+        self._addresses = {address.name: address for address in (*named, *addresses)}
         self._alerts = {row.name: row.alert for row in rows}
         self._deliver = deliver
 
@@ -67,6 +74,8 @@ class Notifier:
             self._incident(incident)
         for action in self._records.actions(tuple(TOLD), limit=LOOK_BACK)[0]:
             self._action(action)
+            if action.state is ActionState.AWAITING_APPROVAL:
+                self._steps(action)
 
     def _incident(self, incident: Incident) -> None:
         known = self._outbox.known(f"{incident.id}:")
@@ -81,17 +90,42 @@ class Notifier:
 
     def _action(self, action: Action) -> None:
         kind, words = TOLD[action.state]
-        id = f"{action.id}:{kind}"
+        asks = action.state is ActionState.AWAITING_APPROVAL
+        id = f"{action.id}:{kind}" + (f":{action.preview.digest[:16]}" if asks and action.preview else "")
         if id in self._outbox.known(id):
             return
+        incident = self._unresolved(action)
+        if incident:
+            title = f"{incident.registry}: {words.format(action.playbook)}"
+            self._put(incident, kind, id, title, action if asks else None)
+
+    def _steps(self, action: Action) -> None:
+        """Steps of the escalation chain: to the channel that a step names, else to all."""
+        for at, number, whom in escalations(action):
+            id = f"{action.id}:step:{number}:{int(at)}"
+            incident = None if id in self._outbox.known(id) else self._unresolved(action)
+            if incident:
+                title = f"{incident.registry}: nobody has decided on {action.playbook}; step {number}: {whom}"
+                only = [whom] if whom in self._addresses else None
+                self._put(incident, "escalation", id, title, action, only)
+
+    def _unresolved(self, action: Action) -> Incident | None:
         try:
             incident = self._records.incident(action.incident)
         except NotFound:
-            return
-        if incident.state is not IncidentState.RESOLVED:
-            self._put(incident, kind, id, f"{incident.registry}: {words.format(action.playbook)}")
+            return None
+        return None if incident.state is IncidentState.RESOLVED else incident
 
-    def _put(self, incident: Incident, kind: str, id: str, title: str) -> None:
+    def _put(
+        self,
+        incident: Incident,
+        kind: str,
+        id: str,
+        title: str,
+        asks: Action | None = None,
+        only: list[str] | None = None,
+    ) -> None:
+        """`asks`: the action whose approval page the message links to, each channel by a link of its own."""
         text = incident.explanation or incident.title
         if kind == "resolved" and incident.timeline:
             text = incident.timeline[-1].text
@@ -105,9 +139,15 @@ class Notifier:
             text=text,
             url=self._links.incident(incident.id),
             runbook=self._links.runbook(self._alerts.get(incident.slo or "")),
+            picture=self._links.draw(incident) if self._links.draw else "",
         )
-        channels = [name for name, it in self._addresses.items() if message.severity in it.severities]
-        self._outbox.put(message, channels, self._clock.now())
+        channels = only or [n for n in self._own if message.severity in self._addresses[n].severities]
+        sign = self._links.sign if asks else None
+        messages = {
+            name: replace(message, url=sign(asks) or message.url) if sign and asks else message
+            for name in channels
+        }
+        self._outbox.put(messages, self._clock.now())
 
     def deliver(self) -> None:
         """Send what is due, in order for each channel; a channel that fails delays no other."""

@@ -6,7 +6,7 @@ leaves when the channel has taken it. Killed in between, it is sent again: at le
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -32,13 +32,13 @@ class Outbox:
         self._db.execute("PRAGMA synchronous=FULL")
         self._db.execute(_SCHEMA)
 
-    def put(self, message: Message, channels: list[str], at: float) -> None:
-        """Keep it for each channel, durably; one that is there already stays as it is."""
-        body = json.dumps(asdict(message))
+    def put(self, messages: Mapping[str, Message], at: float) -> None:
+        """Keep each channel's message, durably, all or none; one that is there already stays as it is."""
+        rows = [(it.id, channel, json.dumps(asdict(it)), at) for channel, it in messages.items()]
         self._db.execute("BEGIN IMMEDIATE")
         self._db.executemany(
             "INSERT OR IGNORE INTO outbox (id, channel, body, at) VALUES (?, ?, ?, ?)",
-            [(message.id, channel, body, at) for channel in channels],
+            rows,
         )
         self._db.execute("COMMIT")
 

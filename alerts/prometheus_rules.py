@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from alerts.promql import LEAST_EVENTS, by_registry, by_series, duration, events, share
 from alerts.slos import BurnWindow
 from seawall.core.slos import SloRow, SloType
 
@@ -46,15 +47,6 @@ class Rulebook:
         return found | ({"console_url": self.console} if self.console else {})
 
 
-def duration(seconds: float) -> str:
-    """Seconds -> Prometheus' notation in one unit: 5400 -> `90m`."""
-    whole = round(seconds)
-    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
-        if whole and whole % size == 0:
-            return f"{whole // size}{unit}"
-    return f"{whole}s"
-
-
 def rules(book: Rulebook) -> dict[str, Any]:
     """The rule file's content: one group a row, one for what all share."""
     groups = [group for row in book.rows for group in _groups(book, row)]
@@ -65,22 +57,18 @@ def _groups(book: Rulebook, row: SloRow) -> list[Rule]:
     """What is counted by the minute has a group of its own: the alert on what hurts now must not wait."""
     recorded, alert = _KINDS[row.type](book, row)
     quick = [*recorded, *alert, _missing(book, row), _forecast(book, row)]
-    if row.type is not SloType.TIME_SLICES:
+    if row.type not in (SloType.TIME_SLICES, SloType.RATIO):
         return [{"name": f"seawall-{row.name}", "rules": quick}]
-    minutes = [*recorded[:2], *_burn_rates(book, row)]
+    minutes = [*recorded[:-1], *_burn_rates(book, row)]
     minutes += [_burn(book, row, window) for window in book.windows]
     return [
         {"name": f"seawall-{row.name}-minutes", "interval": "1m", "rules": minutes},
-        {"name": f"seawall-{row.name}", "rules": quick[2:]},
+        {"name": f"seawall-{row.name}", "rules": quick[len(recorded) - 1 :]},
     ]
 
 
 def _record(name: str, row: SloRow, expr: str, **labels: str) -> Rule:
     return {"record": name, "expr": expr, "labels": {"slo": row.name} | labels}
-
-
-def _value(side: str, row: SloRow) -> str:
-    return f'seawall:slo_value:{side}{{slo="{row.name}"}}'
 
 
 def _alert(book: Rulebook, row: SloRow, expr: str, wait: str, says: str) -> Rule:
@@ -92,8 +80,10 @@ def _alert(book: Rulebook, row: SloRow, expr: str, wait: str, says: str) -> Rule
     return rule | {"annotations": book.annotations(row.alert, summary, says)}
 
 
-def _beyond(row: SloRow) -> str:
-    return f"{_CONTRARY[row.objective.op]} {row.objective.value:g}"
+def _beyond(row: SloRow, side: str) -> str:
+    """The recorded value where it breaks the promise that holds for its registry."""
+    series, contrary = f'seawall:slo_value:{side}{{slo="{row.name}"', _CONTRARY[row.objective.op]
+    return by_registry(row, lambda matchers, value: f"{series}{matchers}}} {contrary} {value:g}")
 
 
 # the kinds of row ------------------------------------------------------------------------------
@@ -112,18 +102,23 @@ def _latency(book: Rulebook, row: SloRow) -> tuple[list[Rule], list[Rule]]:
     return [
         _record("seawall:slo_value:window", row, quantile(window)),
         _record("seawall:slo_value:now", row, fresh),
-    ], [
-        _alert(
-            book, row, f"{_value('now', row)} {_beyond(row)}", "", "P99 is {{ $value | humanizeDuration }}."
-        )
-    ]
+    ], [_alert(book, row, _beyond(row, "now"), "", "P99 is {{ $value | humanizeDuration }}.")]
 
 
 def _level(book: Rulebook, row: SloRow) -> tuple[list[Rule], list[Rule]]:
+    """With targets for labels the worst is one that breaks its own promise, else the worst of all."""
     worst = "max" if row.objective.op in ("<=", "<") else "min"
+    labelled = any(target.labels for target in row.targets)
+
+    def broken(span: str) -> str:
+        each = by_series(
+            row, lambda braces: f"last_over_time({row.signal}{braces}[{span}])", _CONTRARY[row.objective.op]
+        )
+        return f"{worst} by (registry) ({each})"
 
     def newest(span: str) -> str:
-        return f"{worst} by (registry) (last_over_time({row.signal}[{span}]))"
+        every = f"{worst} by (registry) (last_over_time({row.signal}[{span}]))"
+        return f"{broken(span)} or {every}" if labelled else every
 
     return [
         _record("seawall:slo_value:window", row, newest(duration(row.window or MONTH))),
@@ -132,7 +127,7 @@ def _level(book: Rulebook, row: SloRow) -> tuple[list[Rule], list[Rule]]:
         _alert(
             book,
             row,
-            f"{_value('now', row)} {_beyond(row)}",
+            broken(book.fresh(row)) if labelled else _beyond(row, "now"),
             "",
             "It is at {{ $value | humanizePercentage }}.",
         )
@@ -152,7 +147,7 @@ def _count(book: Rulebook, row: SloRow) -> tuple[list[Rule], list[Rule]]:
     return [
         _record("seawall:slo_value:window", row, counted(duration(row.window or MONTH))),
         _record("seawall:slo_value:now", row, counted(book.fresh(row))),
-    ], [_alert(book, row, f"{_value('window', row)} {_beyond(row)}", "", says)]
+    ], [_alert(book, row, _beyond(row, "window"), "", says)]
 
 
 def _slices(book: Rulebook, row: SloRow) -> tuple[list[Rule], list[Rule]]:
@@ -166,11 +161,12 @@ def _slices(book: Rulebook, row: SloRow) -> tuple[list[Rule], list[Rule]]:
         total = f"sum by (registry) (sum_over_time({bad}[31d]) * on (month) group_left {month})"
     else:
         total = f"sum by (registry) (sum_over_time({bad}[{duration(row.window)}]))"
-    failing = f"1 - avg by (registry) ({row.signal})"
+    # Over a span, so that a restart of Seawall, which stops the series, does not end the alert.
+    failing = f"1 - avg by (registry) (last_over_time({row.signal}[{book.fresh(row)}]))"
     down = _alert(
         book,
         row,
-        f"1 - avg by (registry) ({row.signal}) >= 0.5",
+        f"{failing} >= 0.5",
         "20s",
         "{{ $value | humanizePercentage }} of the probing sites fail.",
     )
@@ -181,44 +177,92 @@ def _slices(book: Rulebook, row: SloRow) -> tuple[list[Rule], list[Rule]]:
     ], [down]
 
 
+def _ratio(book: Rulebook, row: SloRow) -> tuple[list[Rule], list[Rule]]:
+    """A calendar month is summed from minutes that carry the label `month`."""
+    fresh, minutes = book.fresh(row), []
+    if row.window is None:
+        month = 'count_values("month", month())'
+        span = MINUTE + book.scrape  # a scrape more than the minute: no rise falls between two ranges
+        pairs = list(zip(("bad", "all"), events(row, duration(span)), strict=True))
+        minutes = [
+            _record(
+                "seawall:slo_events",
+                row,
+                f"{counted} * {MINUTE / span:g} * on () group_left (month) {month}",
+                kind=kind,
+            )
+            for kind, counted in pairs
+        ]
+        kept = [
+            f'sum by (registry) (sum_over_time(seawall:slo_events{{slo="{row.name}", kind="{kind}"}}[31d])'
+            f" * on (month) group_left {month})"
+            for kind, _ in pairs
+        ]
+        window = f"{kept[0]} / ({kept[1]} > 0)"
+    else:
+        window = share(row, duration(row.window))
+    says = "{{ $value | humanizePercentage }} of the events are bad."
+    return [
+        *minutes,
+        _record("seawall:slo_value:window", row, window),
+        _record("seawall:slo_value:now", row, share(row, fresh, LEAST_EVENTS)),
+    ], [_alert(book, row, _beyond(row, "now"), "", says)]
+
+
 _KINDS: dict[SloType, Callable[[Rulebook, SloRow], tuple[list[Rule], list[Rule]]]] = {
     SloType.LATENCY: _latency,
     SloType.LEVEL: _level,
     SloType.COUNT: _count,
     SloType.TIME_SLICES: _slices,
+    SloType.RATIO: _ratio,
 }
 
 # burn rates ------------------------------------------------------------------------------------
 
 
-def _share(row: SloRow) -> float:
-    return row.objective.value / (row.window or MONTH)
-
-
 def _burn_rates(book: Rulebook, row: SloRow) -> list[Rule]:
     spans = sorted({span for window in book.windows for span in window.spans})
-    bad = f'seawall:bad_minute{{slo="{row.name}"}}'
-    return [
-        _record(
-            "seawall:error_budget_burn_rate",
+    bad, length = f'seawall:bad_minute{{slo="{row.name}"', row.window or MONTH
+
+    def rate(span: float) -> str:
+        if row.type is SloType.RATIO:
+            part = lambda matchers, value: f"{share(row, duration(span), 0, matchers)} / {value:.9g}"  # noqa: E731
+            return by_registry(row, part)
+        return by_registry(
             row,
-            f"sum by (registry) (sum_over_time({bad}[{duration(span)}])) * 60 / {span:g} / {_share(row):.9g}",
-            window=duration(span),
+            lambda matchers, value: (
+                f"sum by (registry) (sum_over_time({bad}{matchers}}}[{duration(span)}]))"
+                f" * 60 / {span:g} / {value / length:.9g}"
+            ),
         )
-        for span in spans
+
+    return [
+        _record("seawall:error_budget_burn_rate", row, rate(span), window=duration(span)) for span in spans
     ]
 
 
 def _burn(book: Rulebook, row: SloRow, window: BurnWindow) -> Rule:
     """Both spans burn faster than the factor. Where the budget is so small that one bad minute would do, two
-    are asked for: a lost packet must not page."""
+    are asked for: a lost packet must not page. A ratio asks for 20 events in the short span."""
     long, short = window.spans
 
-    def rate(span: float) -> str:
-        return f'seawall:error_budget_burn_rate{{slo="{row.name}", window="{duration(span)}"}}'
+    def rate(span: float, matchers: str = "") -> str:
+        name = f'slo="{row.name}", window="{duration(span)}"'
+        return f"seawall:error_budget_burn_rate{{{name}{matchers}}}"
 
-    least = max(window.factor, GUARD / long / _share(row))
-    expr = f"{rate(long)} >= {least:.9g} and on (registry) {rate(short)} >= {window.factor:g}"
+    if row.type is SloType.RATIO:
+        enough = f"{events(row, duration(short))[1]} >= {LEAST_EVENTS}"
+        expr = f"{rate(long)} >= {window.factor:g} and on (registry) {rate(short)} >= {window.factor:g}"
+        expr += f" and on (registry) {enough}"
+    else:
+        length = row.window or MONTH
+        expr = by_registry(
+            row,
+            lambda matchers, value: (
+                f"{rate(long, matchers)} >= {max(window.factor, GUARD / long / (value / length)):.9g}"
+                f" and on (registry) {rate(short)} >= {window.factor:g}"
+            ),
+        )
     name = f"{duration(long)}/{duration(short)}"
     return {
         "alert": row.alert,

@@ -3,6 +3,8 @@
 import sys
 
 from benchmarks import (
+    api,
+    console,
     detector_speed,
     follow,
     idle,
@@ -13,12 +15,14 @@ from benchmarks import (
     parse,
     probe,
     promise,
-    stores,
     slo,
+    stores,
     unsigned,
 )
 
 ALL = {
+    "console": console.measure,
+    "api": api.measure,
     "detector_speed": detector_speed.measure,
     "follow": follow.measure,
     "lead_time": lead_time.measure,

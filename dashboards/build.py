@@ -80,7 +80,7 @@ def _panels(row: SloRow) -> Iterator[stat.Panel | timeseries.Panel]:
     chosen = f'{REGISTRY}, slo="{row.name}"'
     yield _state(chosen)
     yield _value(row, chosen)
-    if row.type is SloType.TIME_SLICES:
+    if row.type in (SloType.TIME_SLICES, SloType.RATIO):
         yield _lines("Budget left", f"seawall_error_budget_remaining_ratio{{{chosen}}}", "percentunit")
     else:
         yield _lines("Chance of a breach", f"seawall_forecast_breach_probability{{{chosen}}}", "percentunit")

@@ -118,6 +118,7 @@ class Promise:
         row = self._rows.get(status.name)
         if row is None or status.value is None or status.status is Status.UNKNOWN:
             return None
+        row = replace(row, objective=Objective(row.objective.op, status.threshold))  # of this registry
         name = f"{status.registry} {status.name}"
         if row.type is SloType.LEVEL:
             self._rings.learn(name, status.at, status.value)

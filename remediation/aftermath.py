@@ -46,7 +46,7 @@ class Aftermath:
         """Is there an undo, and may it run (Seawall is not frozen)?"""
         playbook = self._shop.catalogue.get(action.playbook)
         able = playbook is not None and playbook.undo is not None and action.run is not None
-        return able and not self._shop.records.frozen()[0]
+        return able and action.takes_back is None and not self._shop.records.frozen()[0]
 
     def take_back(self, action: Action, reason: str, proof: Verification, **changes: Any) -> bool:
         """Begin the undo; False if there is none. The action is `verifying` until it has ended."""
@@ -55,7 +55,7 @@ class Aftermath:
         playbook = self._shop.catalogue.get(action.playbook)
         assert playbook is not None  # noqa: S101 - can_take_back has looked
         folder = self._target(action, playbook, "undo").folder
-        undo = Run(id=folder.name, started_at=self._shop.clock.now())
+        undo = Run(folder.name, self._shop.clock.now(), term=self._shop.leadership.term())
         changes |= {"verification": proof, "undo": undo, "reason": reason}
         self._move(action, ActionState.VERIFYING, f"{reason}; taken back by {undo.id}", **changes)
         self._submit(self.undo, action.id)

@@ -11,8 +11,9 @@ from seawall.core.times import format_duration
 
 
 def briefing(action: Action, playbook: Playbook | None, records: RecordStore) -> dict[str, Any]:
-    """`{hosts, fleet, share, risk, declared_risk, risk_reason, statistics}`; hosts and share are those of the
-    preview (empty and 0 before it), durations in seconds, rates 0 to 1 or null."""
+    """`{hosts, fleet, share, risk, declared_risk, risk_reason, takes_back, statistics}`; hosts and share are
+    those of the preview (empty and 0 before it), `takes_back` names the action whose undo this one is,
+    durations in seconds, rates 0 to 1 or null."""
     preview, past = action.preview, statistics(records, action.playbook)
     touched = Reach(preview.hosts, preview.fleet) if preview else Reach((), 0)
     hidden = len(preview.not_previewable) if preview else 0
@@ -22,7 +23,8 @@ def briefing(action: Action, playbook: Playbook | None, records: RecordStore) ->
         "share": touched.share,
         "risk": action.risk.value,
         "declared_risk": playbook.risk.value if playbook else action.risk.value,
-        "risk_reason": f"{hidden} task(s) cannot be previewed: one tier higher" if hidden else "",
+        "risk_reason": _reason(hidden, playbook),
+        "takes_back": action.takes_back,
         "statistics": {
             "runs": past.runs,
             "succeeded": past.succeeded,
@@ -33,6 +35,14 @@ def briefing(action: Action, playbook: Playbook | None, records: RecordStore) ->
             "text": words(past.runs, past.success_rate, past.median_recovery, past.recovering),
         },
     }
+
+
+def _reason(hidden: int, playbook: Playbook | None) -> str:
+    if hidden:
+        return f"{hidden} task(s) cannot be previewed: one tier higher"
+    if playbook is not None and not playbook.previewable:
+        return "its playbook says that check mode does not show all: one tier higher"
+    return ""
 
 
 def words(runs: int, rate: float | None, recovery: float | None, recovering: int) -> str:

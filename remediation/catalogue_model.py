@@ -69,15 +69,19 @@ class Verify(_Model):
 
 
 class Undo(_Model):
-    """The playbook in the same folder that takes it back, with the same inputs, or why there is none."""
+    """The playbook in the same folder that takes it back, with the same inputs, or why there is none.
+    `offered`: it is offered when the incident's row is good again, for a repair that only protects."""
 
     playbook: FileName | None = None
     none: str | None = Field(default=None, min_length=1)
+    offered: bool = False
 
     @model_validator(mode="after")
     def _one(self) -> Self:
         if (self.playbook is None) == (self.none is None):
             raise ValueError("give either playbook or none (with the reason)")
+        if self.offered and self.playbook is None:
+            raise ValueError("offered needs playbook: there is nothing to offer")
         return self
 
 

@@ -10,8 +10,17 @@ from typing import Any, Protocol
 
 from remediation.policy import Mode
 from remediation.policy_limits import Block, blocks, past_of, subject_of
+from remediation.story import told_on
 from remediation.workshop import Workshop
-from seawall.core.actions import OPEN_STATES, Action, ActionState, Approval, Preview, Risk
+from seawall.core.actions import (
+    OPEN_STATES,
+    Action,
+    ActionState,
+    Approval,
+    Preview,
+    Risk,
+    escalation_text,
+)
 from seawall.core.errors import Conflict, InputError, Refused, SeawallError
 from seawall.core.times import format_duration
 
@@ -193,10 +202,11 @@ class Deciding:
             return
         asked = action.expires_at - self._shop.policy.ask_for
         for number, step in enumerate(self._shop.policy.escalation, 1):
-            text = f"nobody decided within {format_duration(step.after)}: step {number}, tell {step.notify}"
+            text = escalation_text(format_duration(step.after), number, step.notify)
             told = any(at >= asked and line.endswith(text) for at, _, line in action.history)
             if now >= asked + step.after and not told:
                 action = self._try(action, action.state, text)
+                told_on(self._records, action, "action.escalation", text, now)
 
     def _try(self, action: Action, state: ActionState, text: str, **changes: Any) -> Action:
         """A step of the clock; a person who was first wins."""

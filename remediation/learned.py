@@ -37,7 +37,7 @@ class Statistics:
 
 def statistics(records: RecordStore, playbook: str) -> Statistics:
     """What came of the playbook's runs, over the newest ended actions."""
-    return count(it for it in _ended(records) if it.playbook == playbook and it.run is not None)
+    return count(it for it in _ended(records) if it.playbook == playbook and it.run and not it.takes_back)
 
 
 def count(actions: Iterable[Action]) -> Statistics:

@@ -5,7 +5,6 @@ Every transition is one compare-and-set on the record, committed before its effe
 """
 
 import logging
-import queue
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -17,18 +16,21 @@ from remediation import diffs
 from remediation.aftermath import Aftermath
 from remediation.briefing import briefing
 from remediation.catalogue import Catalogue, Playbook, content_digest
+from remediation.crew import CREW, Crew
 from remediation.deciding import POLICY, SEAWALL, Deciding
 from remediation.inventory import inventory_text, reach
 from remediation.output import Line, lines
+from remediation.releasing import file_of, releasing
+from remediation.story import told_on
 from remediation.weighing import weighed
 from remediation.workshop import Workshop
 from seawall.core.actions import OPEN_STATES, Action, ActionState, Approval, Preview, Run, Verification
-from seawall.core.errors import Conflict, NotFound, RunFailed, SeawallError
+from seawall.core.errors import Conflict, NotFound, RunFailed, SeawallError, StoreUnavailable
 from seawall.core.incidents import Incident
 from seawall.core.ports import Outcome, Target
 from seawall.core.times import format_duration
 
-CREW = 4
+ELSEWHERE = 60.0  # seconds beyond its time after which a run that another Seawall began has surely ended
 log = logging.getLogger(__name__)
 S = ActionState
 
@@ -45,14 +47,10 @@ class Lifecycle:
     ) -> None:
         self._shop, self._changed = shop, changed
         self._records = shop.records
-        self._mine = set[str]()
         self._starting = threading.Lock()
+        self._crew = Crew(self._guarded, CREW)
         self._deciding = Deciding(shop, self._to, lambda id: self._submit(self._execute, id))
         self._after = Aftermath(shop, self.settle, self._target, self._submit, said)
-        self._work: queue.SimpleQueue[tuple[Callable[[str], None], str]] = queue.SimpleQueue()
-        # Daemons: a stop of Seawall does not wait for a playbook; its worker goes on and is found again.
-        for number in range(CREW):
-            threading.Thread(target=self._labour, name=f"action-{number}", daemon=True).start()
 
     @property
     def catalogue(self) -> Catalogue:
@@ -83,7 +81,17 @@ class Lifecycle:
             f"{playbook.name} ran already; its cooldown ends in {format_duration(left)}" if left > 0 else None
         )
 
-    def _propose(self, playbook: Playbook, inputs: Mapping[str, Any], incident: Incident) -> Action | None:
+    def releasing(self, incident: Incident) -> bool:
+        """The row is good again; is something still shut for it? See remediation.releasing."""
+        return releasing(self._shop, incident, self._propose)
+
+    def _propose(
+        self,
+        playbook: Playbook,
+        inputs: Mapping[str, Any],
+        incident: Incident,
+        takes_back: str | None = None,
+    ) -> Action | None:
         now = self._shop.clock.now()
         action = self._records.propose_action(
             Action(
@@ -96,6 +104,7 @@ class Lifecycle:
                 requested_by=SEAWALL,
                 inputs=dict(inputs),
                 created_at=now,
+                takes_back=takes_back,
             ),
             SEAWALL,
         )
@@ -105,6 +114,8 @@ class Lifecycle:
 
     def _preview(self, id: str) -> None:
         action = self._records.action(id)
+        if action.state is not S.PROPOSED:
+            return
         playbook = self._playbook(action)
         target = self._target(action, playbook, "check")
         outcome = self._shop.runner.check(target)
@@ -113,7 +124,7 @@ class Lifecycle:
             self._to(action, S.FAILED, SEAWALL, reason, reason=reason)
             return
         preview = self._previewed(action, playbook, target, outcome)
-        action = replace(action, risk=weighed(playbook.risk, preview))
+        action = replace(action, risk=weighed(playbook.risk, preview, playbook.previewable))
         mode, why = self._deciding.mode(replace(action, preview=preview))
         action = self._to(
             action, S.PREVIEWED, SEAWALL, f"{preview.changes} change(s); {why}", preview=preview
@@ -134,7 +145,7 @@ class Lifecycle:
             diff=diffs.render(outcome),
             changes=len(outcome.changes),
             not_previewable=outcome.skipped,
-            manual=diffs.manual(playbook.path, action.inputs, inventory, self._shop.inventory),
+            manual=diffs.manual(file_of(action, playbook), action.inputs, inventory, self._shop.inventory),
             at=self._shop.clock.now(),
             hosts=touched.hosts,
             fleet=touched.fleet,
@@ -195,7 +206,7 @@ class Lifecycle:
         """Runs the copies that the final check has just digested, not what lies in the catalogue by now."""
         target = replace(
             self._target(action, playbook, "run"),
-            playbook=checked.folder / "project" / playbook.playbook,
+            playbook=checked.folder / "project" / file_of(action, playbook).name,
             library=checked.folder / "library",
         )
         run = Run(
@@ -207,7 +218,6 @@ class Lifecycle:
         with self._starting:  # locks and limits are judged one after the other
             if self._deciding.hold(action):
                 return
-            self._mine.add(action.id)
             action = self._to(action, S.RUNNING, SEAWALL, f"run {run.id}", run=run)
         try:
             outcome = self._shop.runner.run(target, action.approvals[0].digest, self._after.pulse(action.id))
@@ -220,7 +230,7 @@ class Lifecycle:
         """Nothing tells how the run ended: it is never repeated blindly, a new plan is previewed."""
         reason = f"{why}; it is planned again"
         action = self._to(action, S.IN_DOUBT, SEAWALL, reason, reason=reason)
-        self._propose(playbook, action.inputs, self._records.incident(action.incident))
+        self._propose(playbook, action.inputs, self._records.incident(action.incident), action.takes_back)
 
     def _finish(self, action: Action, playbook: Playbook, outcome: Outcome) -> None:
         assert action.run is not None  # noqa: S101 - a running action has its run
@@ -263,36 +273,59 @@ class Lifecycle:
                 self._submit(self._execute, action.id)
 
     def recover(self) -> None:
-        """After a restart: every open action is found again; none is run twice blindly."""
-        work = {
+        """After a restart, or a change of the leader: every open action is found again; none is run twice
+        blindly."""
+        self._find({**self._work_of(), S.PREVIEWED: self._restart_preview})
+
+    def sweep(self) -> None:
+        """Every few seconds: what another Seawall has left to the leader (consent given there), and what
+        could not go on while the records were away."""
+        self._find(self._work_of())
+
+    def _work_of(self) -> dict[ActionState, Callable[[str], None]]:
+        return {
             S.PROPOSED: self._preview,
-            S.PREVIEWED: self._restart_preview,
             S.APPROVED: self._execute,
             S.RUNNING: self._resume,
             S.VERIFYING: self._after.undo,
         }
+
+    def _find(self, work: Mapping[ActionState, Callable[[str], None]]) -> None:
         for action in self._open():
-            if action.state in work:
+            if action.state in work and not self._crew.has(action.id):
                 self._submit(work[action.state], action.id)
 
     def _restart_preview(self, id: str) -> None:
         action = self._records.action(id)
+        if action.state is not S.PREVIEWED:
+            return
         mode, why = self._deciding.mode(action)
         if mode != "observe":
             until = self._shop.clock.now() + self._shop.policy.ask_for
             self._to(action, S.AWAITING_APPROVAL, SEAWALL, f"asked a person; {why}", expires_at=until)
 
     def _resume(self, id: str) -> None:
-        if id in self._mine:  # a recovery in a living Seawall (it has become the leader): it is waited for
-            return
         action = self._records.action(id)
+        if action.state is not S.RUNNING:
+            return
         playbook = self._playbook(action)
+        if not self._may_judge(action, playbook):
+            return
         pulse = self._after.pulse(id)
         found = self._shop.runner.wait(self._run_folder(action), playbook.timeout, pulse)
         if found.outcome is not None:
             self._finish(action, playbook, found.outcome)
             return
         self._doubt(action, playbook, "Seawall stopped during the run and nothing tells how it ended")
+
+    def _may_judge(self, action: Action, playbook: Playbook) -> bool:
+        """Its folder is here; or nobody shares these records, or the leader has waited until it must have
+        ended: a run whose folder is elsewhere may go on there."""
+        assert action.run is not None  # noqa: S101 - a running action has its run
+        if action.run.term == 0 or self._run_folder(action).exists():
+            return True
+        late = self._shop.clock.now() > action.run.started_at + playbook.timeout + ELSEWHERE
+        return late and self._shop.leadership.leads()
 
     def verifying(self) -> list[Action]:
         """Actions whose effect is being measured."""
@@ -328,23 +361,25 @@ class Lifecycle:
         after = replace(action, state=state, **changes)
         saved = self._records.transition(action, after, actor, self._shop.clock.now(), {"reason": text})
         self._changed(saved)
+        if saved.state in (S.FAILED, S.IN_DOUBT):
+            told_on(self._records, saved, f"action.{saved.state}_told", text, self._shop.clock.now())
         if saved.state not in OPEN_STATES:
             self._submit(self._after.tidy, saved.id)
         return saved
 
     def _submit(self, step: Callable[[str], None], id: str) -> None:
-        self._work.put((step, id))
-
-    def _labour(self) -> None:
-        while True:
-            self._guarded(*self._work.get())
+        self._crew.submit(step, id)
 
     def _guarded(self, step: Callable[[str], None], id: str) -> None:
-        """A step that fails says so on its action; a lost race is not a failure."""
+        """A step that fails says so on its action; a lost race is not a failure. Who does not lead only looks
+        after its own runs: the leader will find the action."""
         try:
-            step(id)
+            if step in (self._after.tidy, self._resume) or self._shop.leadership.leads():
+                step(id)
         except Conflict as error:
             log.info("action %s: %s", id, error)
+        except StoreUnavailable as error:
+            log.error("action %s goes on once the store is back: %s", id, error)
         except Exception as error:
             log.exception("action %s failed", id)
             with suppress(Conflict):  # it ended otherwise meanwhile
@@ -371,7 +406,7 @@ class Lifecycle:
         number = 1 + sum(1 for _ in parent.iterdir())
         return Target(
             folder=parent / f"{number}-{kind}",
-            playbook=playbook.path,
+            playbook=file_of(action, playbook),
             inputs=action.inputs,
             inventory=self._inventory(playbook),
             timeout=playbook.timeout,

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import secrets
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
@@ -22,24 +21,49 @@ from remediation.lifecycle import Lifecycle
 from remediation.policy import load_policy
 from remediation.runs import AnsibleRunner
 from remediation.workshop import Workshop
-from seawall import __version__
-from seawall.api import actions, health, incidents, problems, records, reports, runs, slos, stream, webhooks
+from seawall import __version__, leading
+from seawall.api import (
+    actions,
+    audit,
+    auth,
+    events,
+    health,
+    images,
+    incidents,
+    openapi,
+    problems,
+    records,
+    reports,
+    runs,
+    slos,
+    stream,
+    tokens,
+    users,
+    webhooks,
+)
 from seawall.api.gate import Gate
+from seawall.api.idempotency import Idempotency
+from seawall.api.limits import Buckets, RateLimit
+from seawall.audit_export import AuditExport
 from seawall.config import Config, Registry, read_secret
 from seawall.config_repairs import repairs_facts
-from seawall.console import pages
+from seawall.console import drawing, pages
 from seawall.core.errors import InputError
-from seawall.core.ports import EventStore, RecordStore, SampleStore
+from seawall.core.ports import EventStore, SampleStore
 from seawall.cycle import Cycle, Parts
 from seawall.detecting import keep_watch, restored_watch, save_watch
+from seawall.identity import Accounts
+from seawall.identity_files import vault_of
 from seawall.judging import judge_of, recall
 from seawall.retraining import Retraining
 from seawall.schedule import build as build_schedule
 from seawall.schedule import stop as stop_schedule
-from seawall.service import Intake, Service, hash_secret
+from seawall.service import Intake, Service
+from seawall.signed_links import SignedLinks, key_of
 from seawall.sources import build_collectors
 from seawall.statefolder import StateFolder
-from seawall.stores import duckdb, memory, recent, scaled, sql
+from seawall.stores import duckdb, memory, recent, scaled
+from seawall.stores.sql import SqlRecords
 from seawall.telemetry import Telemetry
 from seawall.telling import Telling, peer_of
 from seawall.turning import Turns
@@ -49,7 +73,7 @@ SHIPPED_PLAYBOOKS = Path(__file__).parent.parent / "remediation" / "playbooks"
 CHOICES = {
     "samples": ("duckdb", "memory", *scaled.SAMPLES),
     "events": ("duckdb", "memory", *scaled.EVENTS),
-    "records": ("sqlite", "memory"),
+    "records": ("sqlite", *scaled.RECORDS, "memory"),
 }
 log = logging.getLogger(__name__)
 
@@ -68,7 +92,7 @@ class Stores:
 
     samples: SampleStore
     events: EventStore
-    records: RecordStore
+    records: SqlRecords
     database: duckdb.DuckDatabase | None
 
 
@@ -90,7 +114,6 @@ def open_stores(config: Config, state: Path) -> Stores:
     if len(paths) > 1:
         raise InputError("stores", "samples and events name two DuckDB folders", "name one for both")
     database = duckdb.DuckDatabase(Path(paths.pop() or state / "data"), clock=time.time) if paths else None
-    of = config.stores.records
     at = config.stores
     samples: SampleStore | None = scaled.open_samples(at.samples, at.prometheus, state, time.time)
     events: EventStore | None = scaled.open_events(at.events, at.elasticsearch, state, time.time)
@@ -101,7 +124,7 @@ def open_stores(config: Config, state: Path) -> Stores:
     return Stores(
         samples or memory.MemorySamples(),
         events or memory.MemoryEvents(),
-        sql.SqlRecords(f"sqlite:{state / 'records.sqlite'}" if of == "sqlite:" else of),
+        scaled.open_records(at.records, at.postgresql, state),
         database,
     )
 
@@ -144,6 +167,8 @@ def build_service(config: Config, state: StateFolder) -> tuple[Service, Stores]:
     """Everything but the server."""
     stores = open_stores(config, state.path)
     clock, telemetry = SystemClock(), Telemetry(stores.records)
+    leadership = leading.leadership_of(stores.records, state.path)
+    telemetry.leading = acts = leading.acting(leadership)
     rows = load_rows(config.slos)
     judge = judge_of(config, stores.samples, stores.events)
     folders = [SHIPPED_PLAYBOOKS, *([config.playbooks] if config.playbooks else [])]
@@ -155,8 +180,9 @@ def build_service(config: Config, state: StateFolder) -> tuple[Service, Stores]:
         policy=load_policy(config.policy),
         clock=clock,
         facts=_facts(config),
-        folder=state.path / "runs",
+        folder=config.runs.folder or state.path / "runs",
         inventory=config.inventory,
+        leadership=leadership,
         silences=AlertmanagerSilences(peer_of(it), rows) if (it := config.alertmanager) else None,
     )
     repair = Lifecycle(shop, telemetry.action, lambda id: telemetry.say("run", {"id": id}))
@@ -172,6 +198,8 @@ def build_service(config: Config, state: StateFolder) -> tuple[Service, Stores]:
         repair=repair,
         observer=telemetry,
         watcher=watch,
+        acting=acts,
+        collects=leading.collects(config, acts),
         reopen=config.incidents.reopen,
     )
     service = Service(
@@ -184,11 +212,14 @@ def build_service(config: Config, state: StateFolder) -> tuple[Service, Stores]:
         cycle=Cycle(parts),
         watch=watch,
         repair=repair,
+        leadership=leadership,
         telemetry=telemetry,
         intake=Intake(stores.events, telemetry),
         webhook_tokens=_webhook_tokens(config),
         broken_playbooks=broken,
         recall=lambda at: recall(config, stores.samples, stores.events, at),
+        accounts=Accounts(stores.records, stores.records, clock, vault_of(state)),
+        links=SignedLinks(key_of(state), stores.records, clock, config.server.public_url or ""),
     )
     return service, stores
 
@@ -220,32 +251,19 @@ def build_app(service: Service, lifespan: Callable[[FastAPI], Any] | None = None
     app.state.service = service
     app.state.broadcast = stream.Broadcast()
     service.telemetry.listeners.append(app.state.broadcast.say)
-    for module in (health, slos, incidents, actions, runs, records, reports, webhooks, stream):
+    api = (health, slos, incidents, actions, runs, records, events, images, reports, webhooks, stream)
+    for module in (*api, auth, users, tokens, audit):
         app.include_router(module.router)
     app.include_router(pages.router)
     app.mount("/static", pages.static_app())
     problems.install(app, pages.error_page)
+    openapi.install(app)
+    limits = service.config.server
+    buckets = Buckets(limits.requests_per_second, limits.requests_at_once, time.monotonic)
+    app.add_middleware(Idempotency, service=service)
     app.add_middleware(Gate, service=service, login_page=pages.login_page())
+    app.add_middleware(RateLimit, buckets=buckets)
     return app
-
-
-def first_token(service: Service, state: StateFolder) -> None:
-    """The admin's token, made at the first start and kept in a file for its owner only."""
-    path = state.path / "admin-token"
-    if path.exists():
-        secret = read_secret(path, str(path))
-        if service.by_token(secret) is None:
-            service.records.add_token(
-                f"admin-{secrets.token_hex(3)}",
-                "admin",
-                hash_secret(secret),
-                "seawall",
-                service.clock.now(),
-                None,
-            )
-        return
-    name = "admin" if service.records.token_count() == 0 else f"admin-{secrets.token_hex(3)}"
-    state.write_secret("admin-token", service.new_token(name, "admin", "seawall", None))
 
 
 def lifespan_of(service: Service, stores: Stores, state: StateFolder) -> Callable[[FastAPI], Any]:
@@ -254,14 +272,24 @@ def lifespan_of(service: Service, stores: Stores, state: StateFolder) -> Callabl
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.broadcast.open()
-        service.repair.recover()
+        await asyncio.to_thread(leading.begin, service.leadership, service.repair)
+        sweeper = asyncio.create_task(leading.follow(service.repair))
         writer = asyncio.create_task(service.intake.write())
         retraining = Retraining(stores.samples, service.registries, service.clock, state, service.watch)
         keeper = asyncio.create_task(keep_watch(service.watch, state, retraining.follow))
         telling = Telling(
-            service.config, stores.records, service.clock, state.path, lambda: service.cycle.last_turn
+            service.config,
+            stores.records,
+            service.clock,
+            state.path,
+            lambda: service.cycle.last_turn,
+            service.links.url if service.links else None,
+            lambda incident: drawing.drawn(service, incident),
         )
+        telling.acting = leading.acting(service.leadership)
         teller = asyncio.create_task(telling.follow())
+        export = AuditExport(service.config.audit, stores.records, stores.events)
+        exporter = asyncio.create_task(export.follow())
         service.telemetry.queues["notifications"] = telling.waiting
         service.telemetry.queues |= scaled.depths(samples=stores.samples, events=stores.events)
         turns = Turns(service.cycle.turn)
@@ -279,11 +307,12 @@ def lifespan_of(service: Service, stores: Stores, state: StateFolder) -> Callabl
         finally:
             retraining.stop()
             await stop_schedule(scheduler, service.cycle, turns)
-            for task in (writer, keeper, teller):
+            for task in (writer, keeper, teller, sweeper, exporter):
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
             save_watch(service.watch, state)
+            leading.end(service.leadership)
             for store in (stores.samples, stores.events, stores.records):
                 store.close()
 

@@ -18,13 +18,15 @@ from collectors.signatures.configured import read_trusts
 from remediation.catalogue import Catalogue
 from remediation.policy import load_policy
 from seawall import config as configuration
+from seawall import public_url
 from seawall.app import SHIPPED_PLAYBOOKS, check_stores
 from seawall.config import Config, Registry, Site, Trust
-from seawall.core.errors import InputError, SeawallError
+from seawall.core.errors import InputError, SeawallError, StoreUnavailable
 from seawall.core.ports import Collector
 from seawall.core.times import rfc3339
 from seawall.metric_sources import CANNOT
 from seawall.sources import build_collectors, endpoint_of, sites_of
+from seawall.stores import scaled
 from seawall.stores.memory import MemoryEvents
 
 
@@ -75,8 +77,12 @@ def _tried(name: str, step: Callable[[], str]) -> Check:
         return _failed(name, error)
 
 
+def _names(config: Config) -> list[str]:
+    return [registry.name for registry in config.registries]
+
+
 def _files(config: Config) -> Iterator[Check]:
-    yield _tried("slos", lambda: f"{len(load_rows(config.slos))} row(s) in {config.slos}")
+    yield _tried("slos", lambda: f"{len(load_rows(config.slos, _names(config)))} row(s) in {config.slos}")
     yield _tried("burn windows", lambda: f"{len(load_windows())} window(s)")
     yield _tried("policy", lambda: f"the default is {load_policy(config.policy).default}")
     folders = [SHIPPED_PLAYBOOKS, *([config.playbooks] if config.playbooks else [])]
@@ -97,15 +103,30 @@ def _local(config: Config) -> Iterator[Check]:
         return f"{config.stores.samples} {config.stores.events} {config.stores.records}"
 
     yield _tried("stores", stores)
+    if config.stores.records.partition(":")[0] in scaled.RECORDS:
+        yield _records(config)
     for registry in config.registries:
         yield Check(
             f"kind of {registry.name}", True, f"{registry.kind}: {CANNOT[registry.kind]}", kind="file"
         )
     for registry in (it for it in config.registries if it.trust.configured):
         yield _tried(f"trust of {registry.name}", partial(_trusted, registry.trust))
+    if wrong := public_url.trouble(config):
+        remedy = "write the address at which people reach Seawall into server.public_url"
+        yield Check("server.public_url", True, f"warning: {wrong}", remedy, kind="file")
     ansible = shutil.which("ansible-playbook", path=str(Path(sys.executable).parent))
     remedy = "" if ansible else "install Seawall's own requirements (make setup)"
     yield Check("ansible-playbook", bool(ansible), ansible or "not found", remedy)
+
+
+def _records(config: Config) -> Check:
+    try:
+        return Check("records", True, scaled.ask_records(config.stores.records, config.stores.postgresql))
+    except InputError as error:
+        return _failed("records", error)
+    except StoreUnavailable as error:
+        found = " ".join(str(error).split())
+        return Check("records", False, found, "start PostgreSQL, or mend stores.records (docs/stores.md)")
 
 
 def _trusted(trust: Trust) -> str:

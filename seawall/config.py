@@ -14,11 +14,13 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, IPvAnyAddress, model_validator
 
 from seawall.config_alerting import Alertmanager, Notify
+from seawall.config_api import RequestLimits
+from seawall.config_audit import Audit
 from seawall.config_keyless import Keyless
 from seawall.config_repairs import Repairs
 from seawall.config_runs import Runs
 from seawall.config_slo import Incidents, Maintenance
-from seawall.config_stores import ElasticsearchAccess, PrometheusAccess
+from seawall.config_stores import AtScale
 from seawall.core.errors import InputError
 from seawall.core.times import parse_duration, parse_time
 from seawall.yamlfile import Document, read_yaml, validate
@@ -218,14 +220,12 @@ class Storage(Model):
         return self
 
 
-class Stores(Model):
+class Stores(AtScale):
     """Where things are kept; the scheme chooses the engine."""
 
     samples: str = "duckdb:"
     events: str = "duckdb:"
     records: str = "sqlite:"
-    prometheus: PrometheusAccess = PrometheusAccess()
-    elasticsearch: ElasticsearchAccess = ElasticsearchAccess()
 
 
 class Timeouts(Model):
@@ -300,7 +300,7 @@ class Pulls(Model):
     exclude_users: tuple[str, ...] = ("robot$*Trivy-*", "robot$*Clair-*")
 
 
-class Server(Model):
+class Server(RequestLimits):
     """Where Seawall itself listens."""
 
     host: str = "127.0.0.1"
@@ -308,6 +308,7 @@ class Server(Model):
     public_url: HttpUrl | None = None
     tls_cert: Path | None = None
     tls_key: Path | None = None
+    allowed_hosts: tuple[str, ...] = ()
 
 
 class Webhook(Model):
@@ -343,6 +344,7 @@ class Config(Model):
     webhooks: Webhooks = Webhooks()
     alertmanager: Alertmanager | None = None
     notify: Notify = Notify()
+    audit: Audit = Audit()
 
     @model_validator(mode="after")
     def _names(self) -> "Config":
@@ -404,8 +406,7 @@ def load(path: Path | None) -> Config:
 
 def _resolved(config: Config, folder: Path, document: Document) -> Config:
     """Relative paths are relative to the file that names them."""
-    data: dict[str, Any] = config.model_dump()
-    return Config.model_validate(_absolute(data, folder.resolve()))
+    return Config.model_validate(_absolute(config.model_dump(), folder.resolve()))
 
 
 def _absolute(value: Any, folder: Path) -> Any:

@@ -1,4 +1,4 @@
-"""`stores.prometheus` and `stores.elasticsearch` of seawall.yaml: how the stores at scale are reached."""
+"""`stores.prometheus`, `.elasticsearch` and `.postgresql` of seawall.yaml: how servers are reached."""
 
 from pathlib import Path
 from typing import Annotated
@@ -60,6 +60,21 @@ class PrometheusAccess(Access):
         return self.job or ("seawall-samples" if self.remote_write else "seawall")
 
 
+class PostgresqlAccess(BaseModel):
+    """The password of the user whom the URL of `stores.records` names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    password_file: Path | None = None
+    password_env: str | None = None
+
+    @model_validator(mode="after")
+    def _one_secret(self) -> "PostgresqlAccess":
+        if self.password_file and self.password_env:
+            raise ValueError("names a secret both by file and by env; keep one")
+        return self
+
+
 class Retention(BaseModel):
     """Seconds that each kind of event is kept."""
 
@@ -78,3 +93,13 @@ class ElasticsearchAccess(Access):
     retention: Retention = Retention()
     replicas: int = Field(default=1, ge=0, le=10)
     batch: int = Field(default=2000, ge=1, le=20000)
+
+
+class AtScale(BaseModel):
+    """How the servers that `stores` names are reached."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    prometheus: PrometheusAccess = PrometheusAccess()
+    elasticsearch: ElasticsearchAccess = ElasticsearchAccess()
+    postgresql: PostgresqlAccess = PostgresqlAccess()

@@ -9,7 +9,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -50,6 +50,8 @@ class Parts:
     repair: Repair
     observer: Observer
     watcher: Watcher | None = None
+    acting: Callable[[], bool] = lambda: True  # False: another Seawall on the same records acts
+    collects: Callable[[], bool] = lambda: True  # False: another one writes into the same stores
     reopen: float = 600.0  # seconds in which a trouble that Seawall saw end is the same one when it returns
 
 
@@ -80,7 +82,9 @@ class Cycle:
     # collect and keep ------------------------------------------------------------------------
 
     async def collect(self, collector: Collector) -> bool:
-        """One collection, kept durably before its position advances. False if it failed."""
+        """One collection, kept durably before its position advances. False if it failed, or is another's."""
+        if not self._p.collects():
+            return False
         began = time.perf_counter()
         try:
             batch = await asyncio.wait_for(collector.collect(self._p.clock.now()), collector.timeout)
@@ -124,7 +128,8 @@ class Cycle:
                     log.error("turn of %s: %s", registry, error)
             self._keep_said()
             now = self._p.clock.now()
-            self._p.repair.expire(now)
+            if self._p.acting():
+                self._p.repair.expire(now)
             self.last_turn = now
 
     def _turn(self, registry: str) -> None:
@@ -134,6 +139,9 @@ class Cycle:
         statuses = [_foreseen(status, forecasts.get(status.name)) for status in judged]
         self.statuses[registry] = statuses
         by_name = {status.name: status for status in statuses}
+        if not self._p.acting():
+            self._p.observer.judged(statuses, time.perf_counter() - began)
+            return
         try:
             for finding in self._p.correlator.findings(statuses):
                 self._open(finding, by_name[finding.slo] if finding.slo else None)
@@ -255,6 +263,8 @@ class Cycle:
                 self._good[incident.id] = (count + 1, found.at)
             needed = GOOD_ROUNDS * min(MOST_DAMPED, 2**incident.reopened)  # what flaps must hold for longer
             if self._good.get(incident.id, (0, 0.0))[0] >= needed and not self._busy(incident):
+                if self._p.repair.releasing(incident):
+                    continue
                 self._p.repair.moot(incident, "the registry recovered before anybody approved")
                 self._resolve(incident, f"recovered without a repair: {found.reason}")
 
@@ -289,7 +299,8 @@ class Cycle:
             name = f"{source}:{fingerprint}"
             for incident in self._live():
                 alone = all(finding.startswith(f"{source}:") for finding in incident.findings)
-                if name in incident.findings and alone and not self._busy(incident):
+                over = name in incident.findings and alone and not self._busy(incident)
+                if over and not self._p.repair.releasing(incident):
                     self._p.repair.moot(incident, text)
                     self._resolve(incident, text)
 
@@ -317,11 +328,13 @@ def amend(
     detail: Mapping[str, Any],
     text: str | None,
     actor: str,
+    tries: int = 10,
     **changes: Any,
 ) -> Incident:
-    """Compare-and-set on an incident, on its newest version; `text` becomes a line of its timeline."""
+    """Compare-and-set on an incident, on its newest version (with `tries` 1 on this very one); `text` becomes
+    a line of its timeline."""
     at = clock.now()
-    for _ in range(10):
+    for _ in range(tries):
         line = (TimelineEntry(at, actor, text),) if text else ()
         after = replace(incident, timeline=(*incident.timeline, *line), **changes)
         try:

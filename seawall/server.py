@@ -11,6 +11,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from seawall import app as wiring
+from seawall import identity_files
 from seawall.api.gate import SOCKET_CLIENT
 from seawall.config import Config
 from seawall.statefolder import StateFolder
@@ -40,7 +41,12 @@ def up(config: Config, state_path: Path, host: str, port: int) -> None:
     state.acquire()
     tcp = wiring.listen(host, port)
     service, stores = wiring.build_service(config, state)
-    wiring.first_token(service, state)
+    identity_files.first_token(service.accounts, state)
+    if identity_files.first_user(service.accounts, state):
+        logging.info(
+            "first start: log in as admin with the password in %s", state.path / identity_files.PASSWORD
+        )
+    service.accounts.password_changed = lambda: identity_files.drop_used(service.accounts, state)
     for fault in service.broken_playbooks:
         logging.warning("playbook left out: %s", fault)
     application = wiring.build_app(service, wiring.lifespan_of(service, stores, state))

@@ -1,15 +1,15 @@
 """What the roof offers: the one object that API, console and webhooks work with."""
 
 import asyncio
-import hashlib
-import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from models.watch import Watch
+from remediation.leadership import Alone
 from remediation.lifecycle import Lifecycle
 from seawall.config import Config
+from seawall.core.accounts import Identity as Identity
 from seawall.core.actions import Action
 from seawall.core.errors import (
     Conflict,
@@ -18,39 +18,29 @@ from seawall.core.errors import (
     Overloaded,
     Refused,
     SeawallError,
+    Stale,
     StoreUnavailable,
 )
 from seawall.core.incidents import Incident, IncidentState
-from seawall.core.ports import Clock, EventStore, RecordStore, SampleStore
+from seawall.core.ports import Clock, EventStore, Leadership, RecordStore, SampleStore
 from seawall.core.signals import Event
 from seawall.core.slos import SloStatus
 from seawall.core.stages import Judge
 from seawall.cycle import Cycle, amend
+from seawall.identity import Accounts
+from seawall.signed_links import SignedLinks
 from seawall.telemetry import Telemetry
 
-ROLES = ("viewer", "operator", "approver", "admin")
 SESSION_COOKIE = "seawall_session"
-SESSION_SECONDS = 12 * 3600.0
 QUEUE_SIZE = 2000
 BATCH_SIZE = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Who asks. `via` is token, session or socket."""
-
-    name: str
-    role: str
-    via: str
-
-    def may(self, role: str) -> bool:
-        """True if this role includes `role`."""
-        return ROLES.index(self.role) >= ROLES.index(role)
+Seen = frozenset[int] | None  # versions of a record that an asker has read; None: any will do
 
 
 _STATUS: tuple[tuple[type[SeawallError], int], ...] = (
     (InputError, 400),
     (NotFound, 404),
+    (Stale, 412),
     (Conflict, 409),
     (Refused, 403),
     (Overloaded, 503),
@@ -61,11 +51,6 @@ _STATUS: tuple[tuple[type[SeawallError], int], ...] = (
 def http_status(error: Exception) -> int:
     """The HTTP status of one of our errors; 500 for any other."""
     return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
-
-
-def hash_secret(secret: str) -> str:
-    """Hex SHA-256: tokens are 256 random bits, so that a slow hash would add nothing."""
-    return hashlib.sha256(secret.encode()).hexdigest()
 
 
 class Intake:
@@ -132,9 +117,12 @@ class Service:
     repair: Lifecycle
     telemetry: Telemetry
     intake: Intake
+    accounts: Accounts
     webhook_tokens: Mapping[str, str] = field(default_factory=dict)
+    leadership: Leadership = field(default_factory=Alone)
     broken_playbooks: Sequence[InputError] = ()
     recall: Callable[[float], Judge] | None = None
+    links: SignedLinks | None = None
 
     @property
     def registries(self) -> list[str]:
@@ -160,40 +148,54 @@ class Service:
 
     # incidents -----------------------------------------------------------------------------
 
-    def acknowledge(self, id: str, by: str) -> Incident:
+    def acknowledge(self, id: str, by: str, seen: Seen = None) -> Incident:
         """Somebody is on it."""
-        incident = self.records.incident(id)
+        incident = self._incident(id, seen)
         if incident.state is not IncidentState.OPEN:
             raise Conflict(f"incident {id} is {incident.state}; only an open one can be acknowledged")
         changes = {"state": IncidentState.ACKNOWLEDGED, "acknowledged_by": by}
-        return self._amend(incident, "incident.acknowledged", f"acknowledged by {by}", by, **changes)
+        return self._amend(incident, "incident.acknowledged", f"acknowledged by {by}", by, seen, **changes)
 
-    def resolve(self, id: str, by: str, reason: str) -> Incident:
+    def resolve(self, id: str, by: str, reason: str, seen: Seen = None) -> Incident:
         """A person closes it by hand."""
-        incident = self.records.incident(id)
+        incident = self._incident(id, seen)
         if incident.state is IncidentState.RESOLVED:
             raise Conflict(f"incident {id} is resolved already")
         changes = {"state": IncidentState.RESOLVED, "resolved_at": self.clock.now(), "resolved_by": by}
         text = f"resolved by {by}" + (f": {reason}" if reason else "")
-        saved = self._amend(incident, "incident.resolved", text, by, **changes)
+        saved = self._amend(incident, "incident.resolved", text, by, seen, **changes)
         self.repair.moot(saved, f"the incident was resolved by {by}")
         return saved
 
-    def note(self, id: str, by: str, text: str) -> Incident:
+    def note(self, id: str, by: str, text: str, seen: Seen = None) -> Incident:
         """Add a line to the story."""
-        return self._amend(self.records.incident(id), "incident.note", text, by)
+        return self._amend(self._incident(id, seen), "incident.note", text, by, seen)
 
-    def assign(self, id: str, by: str, to: str) -> Incident:
+    def assign(self, id: str, by: str, to: str, seen: Seen = None) -> Incident:
         """Hand it over: `to` is on it from now."""
-        incident = self.records.incident(id)
+        incident = self._incident(id, seen)
         if incident.state is IncidentState.RESOLVED:
             raise Conflict(f"incident {id} is resolved; nobody needs to be on it")
         changes = {"state": IncidentState.ACKNOWLEDGED, "acknowledged_by": to}
-        return self._amend(incident, "incident.assigned", f"handed over to {to} by {by}", by, **changes)
+        return self._amend(incident, "incident.assigned", f"handed over to {to} by {by}", by, seen, **changes)
 
-    def _amend(self, incident: Incident, event: str, text: str, by: str, **changes: Any) -> Incident:
-        detail = {"text": text}
-        return amend(self.records, self.telemetry, self.clock, incident, event, detail, text, by, **changes)
+    def _incident(self, id: str, seen: Seen) -> Incident:
+        """The incident whose change is asked for; Stale unless its version is among those `seen`."""
+        incident = self.records.incident(id)
+        if seen is not None and incident.version not in seen:
+            raise Stale(f'{id} has changed: its ETag is "{id}.{incident.version}" now; read it again')
+        return incident
+
+    def _amend(
+        self, incident: Incident, event: str, text: str, by: str, seen: Seen, **changes: Any
+    ) -> Incident:
+        parts, tries = (self.records, self.telemetry, self.clock), 10 if seen is None else 1
+        try:
+            return amend(*parts, incident, event, {"text": text}, text, by, tries, **changes)
+        except Conflict as error:
+            raise (
+                error if seen is None else Stale(f"{incident.id} has just changed; read it again")
+            ) from error
 
     # actions and the switch ------------------------------------------------------------------
 
@@ -203,6 +205,16 @@ class Service:
             raise Refused(f"{who.name} is {who.role}; approving needs the role approver")
         return self.repair.approve(id, who.name, reason, digest)
 
+    def open_link(self, token: str, who: Identity) -> Action:
+        """The action that a notification's signed link leads to; needs the role approver, so that nobody
+        else uses it up. Errors as in seawall.signed_links."""
+        if self.links is None:
+            raise NotFound("there are no signed links here")
+        who = who.within(self.links.action(token).registry)
+        if not who.may("approver"):
+            raise Refused(f"{who.name} is {who.role}; this link is for the role approver")
+        return self.links.open(token, who.name)
+
     def freeze(self, frozen: bool, who: Identity, reason: str) -> None:
         """Durable when it returns; runs that have begun go on."""
         self.records.freeze(frozen, who.name, self.clock.now(), reason)
@@ -210,35 +222,12 @@ class Service:
             self.repair.thaw()
         self.telemetry.say("freeze", {"frozen": frozen})
 
-    # tokens and sessions ---------------------------------------------------------------------
+    # tokens, in short (the rest: seawall.identity) ---------------------------------------------
 
     def new_token(self, name: str, role: str, by: str, until: float | None) -> str:
-        """A new token's secret; only its hash is kept, so that it is shown once."""
-        if role not in ROLES:
-            raise InputError("token", f"role {role!r} is unknown", f"use one of {', '.join(ROLES)}")
-        secret = f"sw_{secrets.token_urlsafe(32)}"
-        self.records.add_token(name, role, hash_secret(secret), by, self.clock.now(), until)
-        return secret
+        """A new token's secret, shown this once."""
+        return self.accounts.new_token(name, role, {}, by, until)
 
     def by_token(self, secret: str) -> Identity | None:
         """The bearer of a live token."""
-        found = self.records.token(hash_secret(secret), self.clock.now())
-        return Identity(*found, via="token") if found else None
-
-    def by_session(self, secret: str) -> Identity | None:
-        """The holder of a live session."""
-        found = self.records.session(hash_secret(secret), self.clock.now())
-        return Identity(*found, via="session") if found else None
-
-    def log_in(self, token: str) -> tuple[Identity, str] | None:
-        """A session made from a token: who, and the cookie's secret."""
-        who = self.by_token(token)
-        if who is None:
-            return None
-        secret, now = secrets.token_urlsafe(32), self.clock.now()
-        self.records.add_session(hash_secret(secret), who.name, who.role, now, now + SESSION_SECONDS)
-        return who, secret
-
-    def log_out(self, secret: str) -> None:
-        """End a session."""
-        self.records.end_session(hash_secret(secret))
+        return self.accounts.by_token(secret)

@@ -3,6 +3,8 @@
 import fcntl
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from seawall.core.errors import InputError
@@ -31,6 +33,17 @@ class StateFolder:
         except OSError as error:
             remedy = "stop it, or give --state another folder"
             raise InputError(str(self.path), "another Seawall works in it", remedy) from error
+
+    @contextmanager
+    def owned(self) -> Iterator["StateFolder"]:
+        """Hold its lock for a while. InputError as `acquire`."""
+        self.acquire()
+        try:
+            yield self
+        finally:
+            assert self._lock is not None  # noqa: S101 - acquire has set it
+            os.close(self._lock)
+            self._lock = None
 
     def write_secret(self, name: str, text: str) -> None:
         """A file for its owner only, durable when this returns."""

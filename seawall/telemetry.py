@@ -6,6 +6,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from seawall.audit_head import HeadCollector
 from seawall.core.actions import Action, ActionState
 from seawall.core.foresight import Forecast, Sight
 from seawall.core.incidents import Incident, IncidentState, Severity
@@ -47,12 +48,14 @@ class Telemetry:
         self.collectors: dict[tuple[str, str], tuple[bool, str]] = {}
         self.queues: dict[str, Callable[[], int]] = {}
         self._records = records
+        self.leading: Callable[[], bool] = lambda: True
         self._define_registry_metrics()
         self._define_own_metrics()
         self._mirror = Mirror(
             (PROBE_DURATION, MANIFEST_DURATION, COLLECTOR_UP, DIGESTS, PULLS, PULLS_WAITING), self.queues
         )
         self.registry.register(self._mirror)
+        self.registry.register(HeadCollector(records))
 
     def _define_registry_metrics(self) -> None:
         self._probe = self._histogram(PROBE_DURATION, PROBE_BUCKETS)
@@ -83,6 +86,8 @@ class Telemetry:
         self._turns = Histogram(
             "seawall_cycle_duration_seconds", "One turn of one registry", registry=self.registry
         )
+        leader = self._gauge("seawall_leader", "1 if this Seawall acts, 0 if another does", "")
+        leader.set_function(lambda: float(self.leading()))
         self._up = self._gauge(COLLECTOR_UP, SIGNALS[COLLECTOR_UP].help, "registry collector")
         self._collecting = self._gauge(
             "seawall_collector_duration_seconds", "Duration of the last collection", "registry collector"
@@ -163,7 +168,7 @@ class Telemetry:
 
     def action(self, action: Action) -> None:
         """See the port."""
-        if action.state in (ActionState.VERIFYING, ActionState.FAILED) and action.run and action.run.outcome:
+        if action.run and action.run.outcome and _run_just_ended(action):
             self._runs.labels(action.playbook, action.run.outcome).inc()
         if action.state is ActionState.APPROVED and action.preview and action.version:
             self._wait.observe(max(0.0, action.approvals[-1].at - action.preview.at))
@@ -181,3 +186,9 @@ class Telemetry:
             for severity in Severity:
                 number = sum(1 for i in found if i.state is state and i.severity is severity)
                 self._incidents.labels(state, severity).set(number)
+
+
+def _run_just_ended(action: Action) -> bool:
+    """Was the step before this one `running`? So each run is counted once, over restarts, too."""
+    before = action.history[-2][2] if len(action.history) > 1 else ""
+    return before.startswith(f"{ActionState.RUNNING}: ") and action.state is not ActionState.RUNNING

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -15,7 +16,9 @@ from alerts.posting import Peer, Poster
 from alerts.slos import load_rows
 from seawall.config import Config, read_secret
 from seawall.config_alerting import Alertmanager, Channel, Heartbeat
+from seawall.core.actions import Action
 from seawall.core.errors import SeawallError
+from seawall.core.incidents import Incident
 from seawall.core.ports import Clock, RecordStore
 
 LOOK_EVERY = 2.0
@@ -75,7 +78,8 @@ def ping(heartbeat: Heartbeat) -> None:
 
 
 class Telling:
-    """`last_turn`: when the cycle last turned (Unix seconds); the heartbeat stops when that is long ago."""
+    """`last_turn`: when the cycle last turned (Unix seconds); the heartbeat stops when that is long ago.
+    `sign` makes the link to an action that wants an approval, `draw` the picture of an incident's signal."""
 
     def __init__(
         self,
@@ -84,16 +88,22 @@ class Telling:
         clock: Clock,
         folder: Path,
         last_turn: Callable[[], float],
+        sign: Callable[[Action], str] | None = None,
+        draw: Callable[[Incident], str] | None = None,
     ) -> None:
-        rows, links = load_rows(config.slos), links_of(config)
+        rows, links = load_rows(config.slos), replace(links_of(config), sign=sign, draw=draw)
         self._clock, self._last_turn = clock, last_turn
         self._heartbeat, self._pinged = config.notify.heartbeat, 0.0
         self._said: dict[str, str] = {}
+        self.acting: Callable[[], bool] = lambda: True  # else another Seawall tells
         own = config.notify.own(config.alertmanager)
         self._notifier = None
-        if own:
+        others = [address_of(c) for c in config.notify.channels if c not in own]
+        if own or others:
             outbox = Outbox(folder / "outbox.sqlite")
-            self._notifier = Notifier(records, outbox, [address_of(c) for c in own], rows, clock, links)
+            self._notifier = Notifier(
+                records, outbox, [address_of(c) for c in own], rows, clock, links, named=others
+            )
         it = config.alertmanager
         self._poster = Poster(peer_of(it), records, rows, clock, links, it.resend) if it else None
 
@@ -114,7 +124,8 @@ class Telling:
         name = getattr(job, "__qualname__", "job")
         while True:
             try:
-                await asyncio.to_thread(job)
+                if job == self._beat or self.acting():
+                    await asyncio.to_thread(job)
                 self._said.pop(name, None)
             except SeawallError as error:
                 self._complain(name, str(error))

@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 from seawall.core.actions import Action, ActionState, Run, Verification
-from seawall.core.incidents import Incident
+from seawall.core.incidents import Incident, IncidentState
 from seawall.core.ports import RecordStore, SampleStore
 from seawall.core.slos import Indicator, Objective, SloRow, SloType
 from seawall.core.stages import Judge, Repair
@@ -54,7 +54,7 @@ class Verifier:
         found = measure(now, run.ended_at or run.started_at)
         after = counted(checked, found)
         if after.good_rounds >= after.needed_rounds:
-            self._succeed(action, after, found)
+            self._succeed(action, after, found, now)
         elif now >= proof.until:
             self._give_up(action, after, f"{title} did not recover in time: {found.reason}")
         elif after != proof:
@@ -80,11 +80,27 @@ class Verifier:
         recovering, words = control(rounds_before(measure, started, apart), better)
         return replace(proof, control=words, recovering=recovering)
 
-    def _succeed(self, action: Action, proof: Verification, found: Indicator) -> None:
+    def _succeed(self, action: Action, proof: Verification, found: Indicator, now: float) -> None:
         reason = f"{proof.good_rounds} good rounds after the run: {found.reason}; {proof.control}"
         after = replace(proof, recovered_at=found.at)
         self.repair.settle(action, ActionState.SUCCEEDED, reason, verification=after)
-        self.resolve(self.records.incident(action.incident), f"healed by {action.id}: {reason}")
+        incident = self.records.incident(action.incident)
+        if incident.state is IncidentState.RESOLVED:
+            return
+        if bad := self._still_bad(incident, proof, now):
+            text = f"protected, not healed, by {action.id}: {found.reason}; still bad: {bad}"
+            self.amend(incident, "incident.protected", {"action": action.id}, text=text)
+            return
+        how = f"{action.takes_back} was taken back" if action.takes_back else "healed"
+        self.resolve(incident, f"{how} by {action.id}: {reason}")
+
+    def _still_bad(self, incident: Incident, proof: Verification, now: float) -> str:
+        """Why the incident's own row is not good yet, where something else was the proof; "" if it is."""
+        row = self.judge.row(incident.slo) if incident.slo else None
+        if row is None or (proof.slo == row.name and not proof.signal):
+            return ""
+        own = self.judge.indicator(row, incident.registry, now)
+        return "" if own.ok and own.good else own.reason
 
     def _give_up(self, action: Action, proof: Verification, reason: str) -> None:
         incident = self.records.incident(action.incident)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.postgres import Postgres
 from tests.registries import Registry
 from tests.scripted import Proxy, proxying
 from tests.serving import Up
@@ -54,12 +55,22 @@ async def proxy() -> AsyncIterator[Proxy]:
         yield made
 
 
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A real PostgreSQL; each test makes databases of its own in it."""
+    server = Postgres()
+    server.start()
+    yield server
+    server.close()
+
+
 def pytest_report_header() -> list[str]:
     """What this machine has for the tests that need a real server."""
     programs = (
         "podman",
         "docker-registry",
         "chromium",
+        "prometheus",
         "prometheus-alertmanager",
         "prometheus-node-exporter",
         "skopeo",

@@ -53,7 +53,7 @@ def test_every_playbook_is_one_folder_with_its_three_files():
 
 
 def test_every_store_file_lists_its_schemes():
-    engines = {"duckdb", "memory", "sql"}
+    engines = {"duckdb", "elasticsearch", "memory", "prometheus", "sql"}
     for name in engines:
         assert "SCHEMES = (" in (ROOT / "seawall" / "stores" / f"{name}.py").read_text(encoding="utf-8")
 

@@ -6,8 +6,10 @@ from typing import Annotated
 from fastapi import Depends, Query, Request
 from starlette.exceptions import HTTPException
 
+from seawall.core.accounts import Identity
 from seawall.core.errors import Refused
-from seawall.service import Identity, Service
+from seawall.identity_scopes import narrowed
+from seawall.service import Service
 
 BODY_LIMIT = 1024 * 1024
 
@@ -19,11 +21,11 @@ def service(request: Request) -> Service:
 
 
 def identity(request: Request) -> Identity:
-    """Who asks; the gate has let nobody in without."""
+    """Who asks, with the role that counts here; the gate has let nobody in without."""
     who: Identity | None = request.scope.get("seawall.identity")
     if who is None:
         raise HTTPException(401, "log in, or send a bearer token")
-    return who
+    return narrowed(request, service(request), who)
 
 
 def needs(role: str) -> Callable[[Identity], Identity]:
@@ -31,7 +33,7 @@ def needs(role: str) -> Callable[[Identity], Identity]:
 
     def check(who: Annotated[Identity, Depends(identity)]) -> Identity:
         if not who.may(role):
-            raise Refused(f"{who.name} is {who.role}; this needs the role {role}")
+            raise Refused(f"{who.name} has the role {who.role} here; this needs the role {role}")
         return who
 
     return check

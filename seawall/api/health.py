@@ -4,18 +4,19 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from seawall.api import models
 from seawall.api.deps import ServiceDep
 
 router = APIRouter(tags=["health"])
 
 
-@router.get("/healthz")
+@router.get("/healthz", response_model=models.Health)
 async def healthz() -> dict[str, str]:
     """The process answers."""
     return {"status": "ok"}
 
 
-@router.get("/readyz")
+@router.get("/readyz", response_model=models.Health, responses={503: {"model": models.Health}})
 def readyz(service: ServiceDep) -> JSONResponse:
     """The stores answer and the cycle turns."""
     ready = service.ready()

@@ -4,6 +4,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
+from seawall.api import models
 from seawall.api.deps import ServiceDep, Viewer
 from seawall.core.errors import InputError
 from seawall.reporting import every_incident, slo_report
@@ -11,8 +12,8 @@ from seawall.reporting import every_incident, slo_report
 router = APIRouter(prefix="/api/v1/reports", tags=["reports"])
 
 
-@router.get("/slo")
-def slo(service: ServiceDep, who: Viewer, month: str, registry: str | None = None) -> dict[str, Any]:
+@router.get("/slo", response_model=models.Report)
+def slo(service: ServiceDep, who: Viewer, month: str, registry: str | None = None) -> Any:
     """How the promises were kept in a month such as 2026-10 (UTC)."""
     names = [name for name in service.registries if registry in (None, name)]
     try:

@@ -11,6 +11,7 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from remediation.output import Line
 from seawall import shapes
+from seawall.api import models
 from seawall.api.deps import Limit, ServiceDep, Viewer
 from seawall.core.actions import OPEN_STATES, Action
 from seawall.core.times import rfc3339
@@ -22,8 +23,8 @@ TURN = 0.3
 AT_ONCE = 200
 
 
-@router.get("/actions/{id}/output")
-def output(id: str, service: ServiceDep, who: Viewer, limit: Limit = 50, cursor: str = "") -> dict[str, Any]:
+@router.get("/actions/{id}/output", response_model=models.Page[models.OutputLine])
+def output(id: str, service: ServiceDep, who: Viewer, limit: Limit = 50, cursor: str = "") -> Any:
     """What its workers said, the oldest first: previews, the final check, the run, the undo."""
     found = list(islice(service.repair.output(id, cursor), limit + 1))
     following = found[limit - 1].cursor if len(found) > limit else None
@@ -71,7 +72,7 @@ def _state(action: Action) -> str:
     return json.dumps({"id": action.id, "state": action.state, "reason": action.reason})
 
 
-@router.get("/actions/{id}/briefing")
-def briefing(id: str, service: ServiceDep, who: Viewer) -> dict[str, Any]:
+@router.get("/actions/{id}/briefing", response_model=models.Briefing)
+def briefing(id: str, service: ServiceDep, who: Viewer) -> Any:
     """What to know before approving it: the blast radius, the risk and why, what came of it before."""
     return service.repair.briefing(id)

@@ -11,6 +11,7 @@ from fastapi import APIRouter
 from alerts import alertmanager
 from collectors.harbor_webhooks import parse_harbor
 from collectors.notifications import parse_distribution
+from seawall.api import models
 from seawall.api.deps import Body, ServiceDep
 from seawall.core.errors import InputError, Overloaded
 from seawall.service import Service
@@ -19,7 +20,7 @@ router = APIRouter(prefix="/api/v1/webhooks", tags=["webhooks"])
 _CONCURRENT = asyncio.Semaphore(16)
 
 
-@router.post("/alertmanager", status_code=202)
+@router.post("/alertmanager", status_code=202, response_model=models.TakenAlerts)
 async def from_alertmanager(body: Body, service: ServiceDep) -> dict[str, Any]:
     """Alerts of Alertmanager (version 4): joined to, or opening, an incident of their registry and row."""
     now = service.clock.now()
@@ -35,7 +36,7 @@ async def from_alertmanager(body: Body, service: ServiceDep) -> dict[str, Any]:
     return {"incidents": sorted({incident.id for incident in found})}
 
 
-@router.post("/distribution", status_code=202)
+@router.post("/distribution", status_code=202, response_model=models.Taken)
 async def from_distribution(body: Body, service: ServiceDep, registry: str | None = None) -> dict[str, Any]:
     """Notifications of a Distribution registry; `registry` names it where several are watched."""
     name = _watched(service, registry)
@@ -44,7 +45,7 @@ async def from_distribution(body: Body, service: ServiceDep, registry: str | Non
     return {"events": len(events)}
 
 
-@router.post("/harbor", status_code=202)
+@router.post("/harbor", status_code=202, response_model=models.Taken)
 async def from_harbor(body: Body, service: ServiceDep, registry: str | None = None) -> dict[str, Any]:
     """Webhooks of Harbor, format Default or CloudEvents; `registry` names it where several are watched."""
     name = _watched(service, registry)

@@ -2,11 +2,14 @@
 
 from seawall import one_thread  # isort: skip - before the first import of numpy
 from seawall.cli import (
+    auditing,
     exporting,
     history,
     incidents,
+    keeping,
     models,
     parsing,
+    people,
     playbooks,
     probing,
     repairing,
@@ -22,13 +25,16 @@ from seawall.cli.base import app, main
 
 __all__ = [
     "app",
+    "auditing",
     "exporting",
     "history",
     "incidents",
+    "keeping",
     "main",
     "models",
     "one_thread",
     "parsing",
+    "people",
     "playbooks",
     "probing",
     "repairing",

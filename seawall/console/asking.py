@@ -8,8 +8,10 @@ from fastapi import Depends
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from seawall.core.accounts import Identity
 from seawall.core.errors import InputError, Refused
-from seawall.service import Identity, Service
+from seawall.identity_scopes import narrowed
+from seawall.service import Service
 
 FORM_LIMIT = 64 * 1024
 FIELD_LIMIT = 2000
@@ -33,7 +35,9 @@ def identity(request: Request) -> Identity:
     who = visitor(request)
     if who is None:
         raise HTTPException(401, "log in")
-    return who
+    here = narrowed(request, service(request), who)
+    need(here, "viewer")
+    return here
 
 
 async def form(request: Request) -> Mapping[str, str]:
@@ -62,7 +66,7 @@ def local_path(text: str) -> str:
 def need(who: Identity, role: str) -> None:
     """Refused unless the role includes `role`."""
     if not who.may(role):
-        raise Refused(f"{who.name} is {who.role}; this needs the role {role}")
+        raise Refused(f"{who.name} has the role {who.role} here; this needs the role {role}")
 
 
 ServiceDep = Annotated[Service, Depends(service)]

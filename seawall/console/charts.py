@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
+from typing import NamedTuple
 
 from markupsafe import Markup, escape
 
@@ -16,6 +17,16 @@ from seawall.core.ports import Score
 
 Point = tuple[float, float, Score]
 Round = tuple[float, bool]
+
+
+class Bar(NamedTuple):
+    """How many there were from `at` (Unix seconds) until the next bar, and how many of them failed."""
+
+    at: float
+    total: int
+    failed: int
+
+
 MOST_COLUMNS = 120
 LEAST_COLUMNS = 12
 GAP_FACTOR = 2.5
@@ -68,13 +79,31 @@ def chart(
     title: str,
     desc: str = "",
     marks: Sequence[float] = (),
+    unit: str = "",
 ) -> Markup:
     """Observed against expected over `span`, always with the threshold; `marks` are moments (Unix
-    seconds) drawn as upright lines. "" when nothing was observed in the span."""
+    seconds) drawn as upright lines. With a `unit` it carries its points (when, observed, band) for the
+    console's script. "" when nothing was observed in the span."""
     inside = _inside(points, span)
     if not inside:
         return Markup("")
-    return _plot(inside, threshold, span, marks, (640.0, 180.0), title, desc)
+    drawn = _plot(inside, threshold, span, marks, (640.0, 180.0), title, desc)
+    return _with_points(drawn, inside, span, unit) if unit else drawn
+
+
+def _with_points(drawn: Markup, points: Sequence[Point], span: tuple[float, float], unit: str) -> Markup:
+    told = str(drawn).replace("<svg ", f"<svg {_carried(points, span, unit)}", 1)
+    return Markup(told)  # noqa: S704 - numbers and escaped text only
+
+
+def _carried(points: Sequence[Point], span: tuple[float, float], unit: str) -> str:
+    told = (
+        f"{at:.0f},{value:.6g}" + ("" if score.silent else f",{score.lower:.6g},{score.upper:.6g}")
+        for at, value, score in points
+    )
+    return (
+        f'data-unit="{escape(unit)}" data-span="{span[0]:.0f},{span[1]:.0f}" data-points="{";".join(told)}" '
+    )
 
 
 def bounds(points: Sequence[Point], threshold: float | None) -> tuple[float, float]:

@@ -14,7 +14,7 @@ _MOMENT = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
 def amount(value: float, unit: str) -> str:
     """A value in its base unit -> `420 ms`, `22 %`, `1.2 s`, `3 pulls`."""
     if unit == "ratio":
-        return f"{_short(value * 100, 1)} %"
+        return f"{_short(value * 100, 1 if abs(value) >= 0.01 else 3)} %"
     if unit == "s":
         return seconds(value)
     return f"{value:,g} {unit}".rstrip()
@@ -43,6 +43,15 @@ def threshold_of(row: SloRow) -> str:
     """A row's limit for people."""
     value = row.objective.value
     return minutes(value) if row.type is SloType.TIME_SLICES else amount(value, row.unit)
+
+
+def bytes_told(value: float) -> str:
+    """Bytes -> `512 B`, `1.5 MiB`, `2 TiB`."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if abs(value) < 1024:
+            return f"{_short(value, 0 if unit == 'B' else 1)} {unit}"
+        value /= 1024
+    return f"{_short(value, 1)} TiB"
 
 
 def percent(ratio: float) -> str:

@@ -3,14 +3,14 @@
 from collections.abc import Callable
 
 from fastapi import APIRouter
-from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from seawall.console import views
 from seawall.console.asking import Form, ServiceDep, Who, local_path, need
-from seawall.console.render import PageRoute, html, login_page
+from seawall.console.render import PageRoute
+from seawall.core.accounts import Identity
 from seawall.core.errors import Conflict, InputError, NotFound, SeawallError
-from seawall.service import SESSION_COOKIE, SESSION_SECONDS, Identity, Service, http_status
+from seawall.service import Service, http_status
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
@@ -31,43 +31,6 @@ def _answer(
     except SeawallError as error:
         return again(str(error), http_status(error))
     return _on(path)
-
-
-# in and out ------------------------------------------------------------------------------------
-
-
-@router.post("/login")
-def log_in(request: Request, service: ServiceDep, form: Form) -> Response:
-    """A session from a token; the cookie is for this site and no script."""
-    onward = local_path(form.get("next", ""))
-    # Strangers reach this form, so that the gate's check of changes by cookie has not seen it.
-    if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-        return html(login_page(onward, "foreign"), 403)
-    found = service.log_in(form.get("token", ""))
-    if found is None:
-        return html(login_page(onward, "wrong"), 401)
-    response = _on(onward)
-    response.set_cookie(
-        SESSION_COOKIE,
-        found[1],
-        max_age=int(SESSION_SECONDS),
-        path="/",
-        secure=request.url.scheme == "https",
-        httponly=True,
-        samesite="lax",
-    )
-    return response
-
-
-@router.post("/logout")
-def log_out(request: Request, service: ServiceDep, who: Who) -> Response:
-    """End the session."""
-    secret = request.cookies.get(SESSION_COOKIE)
-    if secret:
-        service.log_out(secret)
-    response = _on("/login")
-    response.delete_cookie(SESSION_COOKIE, path="/", httponly=True, samesite="lax")
-    return response
 
 
 # incidents -------------------------------------------------------------------------------------
@@ -161,6 +124,16 @@ def reject(id: str, service: ServiceDep, who: Who, form: Form) -> Response:
     )
 
 
+@router.post("/actions/{id}/revoke")
+def revoke(id: str, service: ServiceDep, who: Who, form: Form) -> Response:
+    """Take an approval back before the run has begun; the reason is required."""
+    reason = form.get("reason", "")
+    again = _action_again(service, who, id, reason)
+    return _answer(
+        who, "approver", lambda: service.repair.revoke(id, who.name, reason), f"/actions/{id}", again
+    )
+
+
 @router.post("/actions/{id}/cancel")
 def cancel(id: str, service: ServiceDep, who: Who, form: Form) -> Response:
     """Stop the run, or take the approval back before it began."""
@@ -181,20 +154,22 @@ def _action_again(service: Service, who: Identity, id: str, reason: str) -> Call
 @router.post("/freeze")
 def freeze(service: ServiceDep, who: Who, form: Form) -> Response:
     """No run starts from now on."""
-    return _switch(service, who, True, "operator", form.get("reason", ""))
+    return _switch(service, who, True, "operator", form.get("reason", ""), form.get("next", "/"))
 
 
 @router.post("/unfreeze")
 def unfreeze(service: ServiceDep, who: Who, form: Form) -> Response:
     """What is approved and not expired goes on."""
-    return _switch(service, who, False, "approver", form.get("reason", ""))
+    return _switch(service, who, False, "approver", form.get("reason", ""), form.get("next", "/"))
 
 
-def _switch(service: Service, who: Identity, frozen: bool, role: str, reason: str) -> Response:
+def _switch(
+    service: Service, who: Identity, frozen: bool, role: str, reason: str, onward: str = "/"
+) -> Response:
     return _answer(
         who,
         role,
         lambda: service.freeze(frozen, who, reason),
-        "/",
+        local_path(onward),
         lambda why, status: views.overview_page(service, who, why, status),
     )

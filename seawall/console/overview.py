@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from seawall.console.charts import Point, Round
 from seawall.core.actions import Action, ActionState
-from seawall.core.foresight import Verdict
+from seawall.core.foresight import Forecast, Verdict
 from seawall.core.incidents import Incident, IncidentState
 from seawall.core.slos import SloRow, SloStatus, SloType, Status
 from seawall.service import Service
@@ -20,7 +20,7 @@ PROBE_SERIES = "seawall_probe_duration_seconds{"
 @dataclass(frozen=True, slots=True)
 class Line:
     """A row of the matrix as shown. `series` names what `points` are, `gate` is the verdict on the LSTM for
-    it; `rounds` are probe rounds."""
+    it; `rounds` are probe rounds; `ahead` is what is forecast of the row."""
 
     status: SloStatus
     row: SloRow
@@ -29,6 +29,7 @@ class Line:
     rounds: tuple[Round, ...]
     span: tuple[float, float]
     gate: Verdict | None = None
+    ahead: Forecast | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +108,22 @@ def _line(service: Service, status: SloStatus, span: tuple[float, float]) -> Lin
     row = service.judge.row(status.name)
     if row is None:
         return None
+    row = row.of(status.registry)
     probed = row.type is SloType.TIME_SLICES
     series = _probe_series(service, status.registry) if probed else f"slo:{row.name}"
     known = tuple(service.telemetry.points.get((status.registry, series), ()))
     points = tuple(point for point in known if point[0] >= span[0])
     rounds = probe_rounds(service, status.registry, row.signal, span) if probed else ()
     gate = service.watch.verdicts().get(f"{status.registry} {series}")
-    return Line(status, row, series, points, rounds, span, gate)
+    ahead = service.telemetry.forecasts.get((status.registry, row.name))
+    return Line(status, row, series, points, rounds, span, gate, ahead)
+
+
+def lines_of(service: Service, registry: str) -> list[Line]:
+    """The rows of one registry."""
+    span = _span(service, service.clock.now())
+    found = (_line(service, status, span) for status in service.statuses(registry))
+    return [line for line in found if line is not None]
 
 
 def _probe_series(service: Service, registry: str) -> str:

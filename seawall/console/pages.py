@@ -5,10 +5,10 @@ from typing import Literal
 from fastapi import APIRouter
 from starlette.responses import RedirectResponse, Response
 
-from seawall.console import forms, views
+from seawall.console import accounts, forms, looking, preferences, views
 from seawall.console.asking import ServiceDep, Visitor, Who, local_path
+from seawall.console.listing import Wanted
 from seawall.console.render import PageRoute, error_page, html, login_page, static_app
-from seawall.core.incidents import IncidentState
 
 __all__ = ["error_page", "login_page", "router", "static_app"]
 
@@ -33,10 +33,12 @@ def incidents(
     service: ServiceDep,
     who: Who,
     state: Literal["open", "acknowledged", "resolved", ""] = "",
+    severity: Literal["page", "ticket", ""] = "",
+    registry: str = "",
     cursor: str | None = None,
 ) -> Response:
-    """All incidents."""
-    return views.incidents_page(service, who, IncidentState(state) if state else None, cursor)
+    """All incidents, or those that are asked for."""
+    return views.incidents_page(service, who, Wanted(state, severity, registry), cursor)
 
 
 @router.get("/incidents/{id}")
@@ -51,6 +53,12 @@ def action(id: str, service: ServiceDep, who: Who) -> Response:
     return views.action_page(service, who, id)
 
 
+@router.get("/links/{token}")
+def link(token: str, service: ServiceDep, who: Who) -> Response:
+    """A notification's signed link: on to the decision, once. It decides nothing."""
+    return RedirectResponse(f"/actions/{service.open_link(token, who).id}#decide", 303)
+
+
 @router.get("/playbooks")
 def playbooks(service: ServiceDep, who: Who) -> Response:
     """The catalogue."""
@@ -58,3 +66,6 @@ def playbooks(service: ServiceDep, who: Who) -> Response:
 
 
 router.include_router(forms.router)
+router.include_router(accounts.router)
+router.include_router(looking.router)
+router.include_router(preferences.router)

@@ -16,7 +16,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from seawall.console import charts, figures
+from seawall.console import charts, drawings, figures, words
 from seawall.core.errors import SeawallError
 from seawall.core.times import format_duration, rfc3339
 from seawall.service import http_status
@@ -39,7 +39,9 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.globals |= {"charts": charts, "figures": figures}
+    found.globals |= {"charts": charts, "drawings": drawings, "figures": figures}
+    found.globals |= {"_": words.said, "_n": words.counted, "look": words.look}
+    found.globals |= {"languages": words.LANGUAGES, "themes": words.THEMES}
     found.globals |= {"css": _asset("seawall.css"), "js": _asset("seawall.js"), "icon": _asset("icon.svg")}
     found.filters |= {
         "rfc3339": rfc3339,
@@ -88,6 +90,7 @@ class PageRoute(APIRoute):
         inner = super().get_route_handler()
 
         async def guarded(request: Request) -> Response:
+            words.LOOK.set(words.look_of(request))
             try:
                 return await inner(request)
             except Exception as error:

@@ -36,6 +36,7 @@ def picture(service: Service, incident: Incident) -> Picture | None:
     row = service.judge.row(incident.slo) if incident.slo else None
     if row is None:
         return None
+    row = row.of(incident.registry)
     now = service.clock.now()
     end = now if incident.resolved_at is None else min(now, incident.resolved_at + AFTER)
     span = (incident.opened_at - BEFORE, max(end, incident.opened_at))

@@ -5,35 +5,33 @@ from collections.abc import Sequence
 from starlette.responses import Response
 
 from remediation.catalogue import Playbook
-from seawall.console import story
+from seawall.console import logs, story
+from seawall.console.listing import Wanted, listed
 from seawall.console.overview import overview
 from seawall.console.render import html, render
 from seawall.core.actions import Action
-from seawall.core.incidents import IncidentState
+from seawall.core.slos import SloRow
 from seawall.service import Identity, Service
-
-PAGE_SIZE = 50
 
 
 def overview_page(service: Service, who: Identity, banner: str = "", status: int = 200) -> Response:
     """Is all well?"""
     return html(
-        render("overview.html", **_common(service, who, banner), page="/", view=overview(service)), status
+        render("overview.html", **common(service, who, banner), page="/", view=overview(service)), status
     )
 
 
-def incidents_page(
-    service: Service, who: Identity, state: IncidentState | None, cursor: str | None
-) -> Response:
+def incidents_page(service: Service, who: Identity, wanted: Wanted, cursor: str | None) -> Response:
     """The incidents, the newest first, a page at a time."""
-    found, following = service.records.incidents([state] if state else None, PAGE_SIZE, cursor)
+    found, following = listed(service.records, wanted, cursor)
     return html(
         render(
             "incidents.html",
-            **_common(service, who),
+            **common(service, who),
             page="/incidents",
             incidents=found,
-            state=state,
+            wanted=wanted,
+            registries=service.registries,
             cursor=cursor,
             following=following,
         )
@@ -49,13 +47,14 @@ def incident_page(
     return html(
         render(
             "incident.html",
-            **_common(service, who, banner),
+            **common(service, who, banner),
             page=f"/incidents/{incident.id}",
             incident=incident,
             actions=actions,
             titles=_titles(service, actions),
             picture=story.picture(service, incident),
             anomalies=story.anomalies(service, incident),
+            related=[(it, logs.told(it)) for it in logs.related(service, incident)],
             text=text,
         ),
         status,
@@ -70,12 +69,12 @@ def action_page(
     return html(
         render(
             "action.html",
-            **_common(service, who, banner),
+            **common(service, who, banner),
             page=f"/actions/{action.id}",
             action=action,
             incident=service.records.incident(action.incident),
             playbook=service.repair.catalogue.get(action.playbook),
-            row=service.judge.row(action.verification.slo) if action.verification else None,
+            row=_row(service, action),
             steps=story.steps(action),
             hindrance=story.hindrance(service, action, who),
             diff=story.diff_lines(action.preview.diff) if action.preview else [],
@@ -92,7 +91,7 @@ def playbooks_page(service: Service, who: Identity) -> Response:
     return html(
         render(
             "playbooks.html",
-            **_common(service, who),
+            **common(service, who),
             page="/playbooks",
             playbooks=list(service.repair.catalogue),
             broken=service.broken_playbooks,
@@ -100,7 +99,8 @@ def playbooks_page(service: Service, who: Identity) -> Response:
     )
 
 
-def _common(service: Service, who: Identity, banner: str = "") -> dict[str, object]:
+def common(service: Service, who: Identity, banner: str = "") -> dict[str, object]:
+    """What the frame of every page shows."""
     return {
         "who": who,
         "frozen": service.records.frozen(),
@@ -113,3 +113,9 @@ def _titles(service: Service, actions: Sequence[Action]) -> dict[str, str]:
     """Each action's playbook title; a playbook that is gone keeps its name."""
     found: dict[str, Playbook | None] = {it.id: service.repair.catalogue.get(it.playbook) for it in actions}
     return {it.id: playbook.title if (playbook := found[it.id]) else it.playbook for it in actions}
+
+
+def _row(service: Service, action: Action) -> SloRow | None:
+    """The row that proves the repair, as it holds for its registry."""
+    row = service.judge.row(action.verification.slo) if action.verification else None
+    return row and row.of(action.registry)

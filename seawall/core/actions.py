@@ -1,6 +1,7 @@
 """What is done about it: the state machine of DESIGN section 6."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -129,7 +130,7 @@ class Verification:
 @dataclass(frozen=True, slots=True)
 class Action:
     """One proposed repair for one incident. `version` counts the changes (compare-and-set); `undo` is the run
-    that takes a repair back which did not help."""
+    that takes a repair back which did not help; `takes_back` names the action whose undo this one is."""
 
     id: str
     incident: str
@@ -149,3 +150,19 @@ class Action:
     reason: str = ""
     history: tuple[tuple[float, str, str], ...] = field(default=())
     version: int = 0
+    takes_back: str | None = None
+
+
+_STEP = re.compile(r"nobody decided within .+: step (\d+), tell (.+)$")
+
+
+def escalation_text(waited: str, number: int, whom: str) -> str:
+    """How a step of the escalation chain is written into an action's history; `escalations` reads it."""
+    return f"nobody decided within {waited}: step {number}, tell {whom}"
+
+
+def escalations(action: Action) -> Iterator[tuple[float, int, str]]:
+    """The steps of the escalation chain that were taken: (Unix seconds, number from 1, whom to tell)."""
+    for at, _, line in action.history:
+        if found := _STEP.search(line):
+            yield at, int(found[1]), found[2]

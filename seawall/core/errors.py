@@ -4,6 +4,7 @@ SeawallError
 ├── InputError        what a person or another system gave is wrong: place, finding, remedy
 ├── NotFound          no record of that name
 ├── Conflict          the record is not in the state that the change expects (compare-and-set lost)
+│   └── Stale         it has changed since the asker read it; nothing was done
 ├── Refused           the policy, the role or the freeze switch forbids it
 ├── Overloaded        a bounded queue is full; try again
 ├── StoreUnavailable  a store cannot be reached or written
@@ -29,6 +30,10 @@ class NotFound(SeawallError):
 
 class Conflict(SeawallError):
     """Compare-and-set lost: somebody else was first, or the state does not allow the change."""
+
+
+class Stale(Conflict):
+    """What the asker has read is no longer so; nothing was done."""
 
 
 class Refused(SeawallError):

@@ -61,7 +61,8 @@ class Impact:
 @dataclass(frozen=True, slots=True)
 class Incident:
     """One trouble of one registry. `version` counts the changes (compare-and-set). `acknowledged_by` is who
-    is on it now; `reopened` counts how often it came back, `reopened_at` (Unix seconds) is when it last did."""
+    is on it now; `reopened` counts how often it came back, `reopened_at` (Unix seconds) is when it last did.
+    """
 
     id: str
     state: IncidentState

@@ -121,6 +121,18 @@ class EventStore(PullEvents, Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class KeptAnswer:
+    """The answer to a POST with an Idempotency-Key; `status` 0: none yet. `fingerprint` is the request's
+    SHA-256; of an answer that showed a secret the body is not kept."""
+
+    fingerprint: str
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    secret: bool
+
+
 class RecordStore(Protocol):
     """Incidents, actions, tokens, sessions and the audit chain; every change is one transaction."""
 
@@ -186,6 +198,13 @@ class RecordStore(Protocol):
         """Append to the hash chain."""
         ...
 
+    def spend(
+        self, name: str, actor: str, event: str, subject: str, detail: Mapping[str, Any], at: float
+    ) -> bool:
+        """Use up a name (at most 64 characters) and append to the hash chain, in one durable transaction;
+        False, and nothing is written, if it was used before."""
+        ...
+
     def audit_entries(
         self, limit: int = 50, cursor: str | None = None
     ) -> tuple[list[dict[str, Any]], str | None]:
@@ -194,6 +213,18 @@ class RecordStore(Protocol):
 
     def audit_verify(self) -> tuple[int, str | None]:
         """(entries checked, what is wrong or None)."""
+        ...
+
+    def claim(self, owner: str, key: str, fingerprint: str, at: float, oldest: float) -> KeptAnswer | None:
+        """Claim an asker's Idempotency-Key, durably; None: it was free. Those before `oldest` are dropped."""
+        ...
+
+    def keep_answer(self, owner: str, key: str, kept: KeptAnswer) -> None:
+        """Keep the answer of a claimed request."""
+        ...
+
+    def free_claim(self, owner: str, key: str) -> None:
+        """Forget a claim: the request had no effect."""
         ...
 
     def add_token(
@@ -316,10 +347,11 @@ class Leadership(Protocol):
 
 
 class Silences(Protocol):
-    """What people have silenced elsewhere (Alertmanager). Asked when a repair is decided and when it begins."""
+    """What is kept quiet elsewhere (Alertmanager): silenced by people, inhibited, muted. Asked when a repair
+    is decided and when it begins."""
 
     def silenced(self, registry: str, slo: str | None) -> str | None:
-        """In words, the active silence over the alerts of this registry and row; None if there is none.
+        """In words, what keeps the alerts of this registry and row quiet now; None if nothing does.
         SeawallError if it cannot be asked."""
         ...
 

@@ -1,8 +1,9 @@
 """The promise: a row of the SLO matrix and its judgement."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from fnmatch import fnmatchcase
 from typing import Any
 
 from seawall.core.incidents import Impact
@@ -15,6 +16,7 @@ class SloType(StrEnum):
     LEVEL = "level"  # latest value of a gauge
     COUNT = "count"  # events of a kind in the window
     TIME_SLICES = "time_slices"  # bad minutes in the window (OpenSLO Timeslices)
+    RATIO = "ratio"  # the share of bad among all events that counters counted
 
 
 class Status(StrEnum):
@@ -49,12 +51,32 @@ class Objective:
 
 
 @dataclass(frozen=True, slots=True)
+class Target:
+    """Another threshold `value` for registries whose name matches `registry` (`*` stands for any letters),
+    and where `labels` are given only for series that have them."""
+
+    registry: str
+    value: float
+    labels: tuple[tuple[str, str], ...] = ()
+
+    def covers(self, registry: str, labels: Mapping[str, str]) -> bool:
+        """Is it meant for this series?"""
+        return self.names(registry) and all(labels.get(key) == value for key, value in self.labels)
+
+    def names(self, registry: str) -> bool:
+        """Is it meant for this registry?"""
+        return fnmatchcase(registry, self.registry)
+
+
+@dataclass(frozen=True, slots=True)
 class SloRow:
     """One row. `window` is seconds (rolling), or None for the calendar month (UTC).
 
     `indicator` is the span in seconds of the fresh samples that tell whether it hurts now. The row is at
     risk when a breach within `horizon` seconds has been forecast with probability `at_risk` for a while;
-    that opens an incident of severity `at_risk_opens`, or none where it is "".
+    that opens an incident of severity `at_risk_opens`, or none where it is "". The first of `targets` that
+    matches gives the threshold, else `objective` does. Of a ratio, `among` and `bad` choose the series of all
+    events and of the bad ones: labels with regular expressions of their whole values.
     """
 
     name: str
@@ -71,6 +93,23 @@ class SloRow:
     horizon: float = 3600.0
     at_risk: float = 0.5
     at_risk_opens: str = ""
+    targets: tuple[Target, ...] = ()
+    among: tuple[tuple[str, str], ...] = ()
+    bad: tuple[tuple[str, str], ...] = ()
+
+    def of(self, registry: str) -> "SloRow":
+        """The row as it holds for this registry; targets that ask for labels stay."""
+        mine = [it for it in self.targets if it.names(registry)]
+        plain = next((place for place, it in enumerate(mine) if not it.labels), len(mine))
+        value = mine[plain].value if plain < len(mine) else self.objective.value
+        return replace(self, objective=Objective(self.objective.op, value), targets=tuple(mine[:plain]))
+
+    def limit(self, registry: str, labels: Mapping[str, str]) -> Objective:
+        """The promise for one series."""
+        for target in self.targets:
+            if target.covers(registry, labels):
+                return Objective(self.objective.op, target.value)
+        return self.objective
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +165,8 @@ class SloStatus:
 @dataclass(frozen=True, slots=True)
 class Indicator:
     """Fresh samples judged: `ok` None = not known; `good` is the newest round alone; `at` is when it
-    was measured and `since` from when it has been bad (Unix seconds)."""
+    was measured and `since` from when it has been bad (Unix seconds); `threshold` where the
+    row's is not the one."""
 
     ok: bool | None
     reason: str
@@ -135,3 +175,4 @@ class Indicator:
     at: float | None = None
     since: float | None = None
     samples: int = 0
+    threshold: float | None = None

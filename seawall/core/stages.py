@@ -84,6 +84,11 @@ class Repair(Protocol):
         the playbook has none: nothing was done."""
         ...
 
+    def releasing(self, incident: Incident) -> bool:
+        """The row is good again: True while a repair that only protects is in place; its undo is offered,
+        and the incident stays open until that is decided."""
+        ...
+
     def settle(self, action: Action, to: ActionState, text: str, **changes: Any) -> Action:
         """Write a step of the verification."""
         ...

@@ -35,6 +35,11 @@ def token(access: Access, place: str) -> str | None:
     return _secret(access.token_file, access.token_env, place)
 
 
+def secret_of(file: Path | None, env: str | None, place: str) -> str | None:
+    """The secret, if one is configured. InputError when it is not there."""
+    return None if file is None and env is None else _secret(file, env, place)
+
+
 def _secret(file: Path | None, env: str | None, place: str) -> str:
     if env is not None:
         if not os.environ.get(env):

@@ -1,16 +1,20 @@
-"""The stores of samples and events at scale, opened by URL. What waits for them lies in `folder`/spool."""
+"""The stores at scale, opened by URL. What waits for them lies in `folder`/spool."""
 
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from seawall.config_stores import ElasticsearchAccess, PrometheusAccess
+from seawall.config_stores import ElasticsearchAccess, PostgresqlAccess, PrometheusAccess
+from seawall.stores import sql_engine
+from seawall.stores.credentials import secret_of
+from seawall.stores.sql import SqlRecords
 
 if TYPE_CHECKING:
     from seawall.stores.elasticsearch import ElasticsearchEvents
     from seawall.stores.prometheus import PrometheusSamples
 
 SAMPLES = ("prometheus+http", "prometheus+https")
+RECORDS = ("postgresql",)
 EVENTS = ("elasticsearch+http", "elasticsearch+https")
 
 
@@ -43,6 +47,18 @@ def open_samples(
     from seawall.stores.prometheus import PrometheusSamples
 
     return PrometheusSamples(url, access, folder / "spool" / "prometheus", clock)
+
+
+def open_records(url: str, access: PostgresqlAccess, folder: Path) -> SqlRecords:
+    """The records of any URL; `sqlite:` alone lies in `folder`. InputError, StoreUnavailable."""
+    place = "stores.postgresql"
+    password = secret_of(access.password_file, access.password_env, place)
+    return SqlRecords(f"sqlite:{folder / 'records.sqlite'}" if url == "sqlite:" else url, password)
+
+
+def ask_records(url: str, access: PostgresqlAccess) -> str:
+    """What the server says it is. InputError, StoreUnavailable."""
+    return sql_engine.ask(url, secret_of(access.password_file, access.password_env, "stores.postgresql"))
 
 
 def open_events(

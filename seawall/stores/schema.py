@@ -8,10 +8,10 @@ incidents = sa.Table(
     "incidents",
     metadata,
     sa.Column("number", sa.Integer, primary_key=True),
-    sa.Column("id", sa.String(32), nullable=False, unique=True),
-    sa.Column("state", sa.String(16), nullable=False, index=True),
-    sa.Column("registry", sa.String(128), nullable=False),
-    sa.Column("slo", sa.String(128)),
+    sa.Column("id", sa.String, nullable=False, unique=True),
+    sa.Column("state", sa.String, nullable=False, index=True),
+    sa.Column("registry", sa.String, nullable=False),
+    sa.Column("slo", sa.String),
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("body", sa.Text, nullable=False),
 )
@@ -20,8 +20,8 @@ findings = sa.Table(
     "findings",
     metadata,
     sa.Column("number", sa.Integer, primary_key=True),
-    sa.Column("source", sa.String(64), nullable=False),
-    sa.Column("fingerprint", sa.String(256), nullable=False),
+    sa.Column("source", sa.String, nullable=False),
+    sa.Column("fingerprint", sa.String, nullable=False),
     sa.Column("incident", sa.ForeignKey("incidents.id"), nullable=False, index=True),
     sa.Column("at", sa.Float(53), nullable=False),
     sa.Column("closed_at", sa.Float(53)),
@@ -40,11 +40,11 @@ actions = sa.Table(
     "actions",
     metadata,
     sa.Column("number", sa.Integer, primary_key=True),
-    sa.Column("id", sa.String(32), nullable=False, unique=True),
+    sa.Column("id", sa.String, nullable=False, unique=True),
     sa.Column("incident", sa.ForeignKey("incidents.id"), nullable=False, index=True),
-    sa.Column("playbook", sa.String(128), nullable=False),
-    sa.Column("registry", sa.String(128), nullable=False),
-    sa.Column("state", sa.String(32), nullable=False, index=True),
+    sa.Column("playbook", sa.String, nullable=False),
+    sa.Column("registry", sa.String, nullable=False),
+    sa.Column("state", sa.String, nullable=False, index=True),
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("run_ended_at", sa.Float(53)),
     sa.Column("body", sa.Text, nullable=False),
@@ -53,7 +53,7 @@ actions = sa.Table(
 flags = sa.Table(
     "flags",
     metadata,
-    sa.Column("name", sa.String(32), primary_key=True),
+    sa.Column("name", sa.String, primary_key=True),
     sa.Column("value", sa.Text, nullable=False),
 )
 
@@ -62,12 +62,12 @@ audit = sa.Table(
     metadata,
     sa.Column("seq", sa.Integer, primary_key=True),
     sa.Column("at", sa.Float(53), nullable=False),
-    sa.Column("actor", sa.String(128), nullable=False),
-    sa.Column("event", sa.String(64), nullable=False),
-    sa.Column("subject", sa.String(128), nullable=False),
+    sa.Column("actor", sa.String, nullable=False),
+    sa.Column("event", sa.String, nullable=False),
+    sa.Column("subject", sa.String, nullable=False),
     sa.Column("detail", sa.Text, nullable=False),
-    sa.Column("previous", sa.String(64), nullable=False),
-    sa.Column("hash", sa.String(64), nullable=False),
+    sa.Column("previous", sa.String, nullable=False),
+    sa.Column("hash", sa.String, nullable=False),
 )
 
 
@@ -75,13 +75,29 @@ def _identity(name: str) -> sa.Table:
     return sa.Table(
         name,
         metadata,
-        sa.Column("hash", sa.String(64), primary_key=True),
-        sa.Column("name", sa.String(128), nullable=False, unique=name == "tokens"),
-        sa.Column("role", sa.String(16), nullable=False),
+        sa.Column("hash", sa.String, primary_key=True),
+        sa.Column("name", sa.String, nullable=False, unique=name == "tokens"),
+        sa.Column("role", sa.String, nullable=False),
         sa.Column("at", sa.Float(53), nullable=False),
         sa.Column("until", sa.Float(53)),
     )
 
 
+# What may be used once (the links of notifications), once it has been.
+spent = sa.Table(
+    "spent",
+    metadata,
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("at", sa.Float(53), nullable=False),
+)
+# Which of several Seawalls acts; `term` grows with each change, and fences off runs of a former leader.
+leadership = sa.Table(
+    "leadership",
+    metadata,
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("term", sa.Integer, nullable=False),
+    sa.Column("holder", sa.String, nullable=False),
+    sa.Column("seen", sa.Float(53), nullable=False),  # by the server's clock, at each beat
+)
 tokens = _identity("tokens")
 sessions = _identity("sessions")

@@ -1,7 +1,7 @@
-"""Records in SQLite through SQLAlchemy. Schemes: sqlite, memory.
+"""Records in SQLite and PostgreSQL through SQLAlchemy. Schemes: sqlite, postgresql, memory.
 
-SQLite runs in WAL with synchronous=FULL and BEGIN IMMEDIATE, so that a committed change survives
-kill -9 and a power cut, and compare-and-set needs no retry loop.
+SQLite runs in WAL with synchronous=FULL and BEGIN IMMEDIATE, PostgreSQL with synchronous_commit=on and one
+writer at a time (sql_engine), so that a committed change survives kill -9 and a power cut.
 """
 
 import math
@@ -17,15 +17,17 @@ from seawall.core.errors import Conflict, NotFound
 from seawall.core.incidents import Finding, Incident, IncidentState, TimelineEntry
 from seawall.stores import audit_chain
 from seawall.stores.schema import actions, findings, incidents
-from seawall.stores.sql_identities import SqlIdentities, cursor_of
+from seawall.stores.sql_answers import SqlAnswers
+from seawall.stores.sql_identities import cursor_of
+from seawall.stores.sql_leadership import fence
 
-SCHEMES = ("sqlite", "memory")
+SCHEMES = ("sqlite", "postgresql", "memory")
 _ACTION = TypeAdapter(Action)
 _INCIDENT = TypeAdapter(Incident)
 _LIVE = (IncidentState.OPEN, IncidentState.ACKNOWLEDGED)
 
 
-class SqlRecords(SqlIdentities):
+class SqlRecords(SqlAnswers):
     """The whole port RecordStore: incidents and actions here, the rest in SqlIdentities."""
 
     # incidents -----------------------------------------------------------------------------
@@ -268,6 +270,9 @@ class SqlRecords(SqlIdentities):
             )
             if done.rowcount != 1:
                 raise Conflict(f"action {before.id} is no longer {before.state}; somebody was first")
+            for begun in (new.run if before.run is None else None, new.undo if before.undo is None else None):
+                if begun is not None:
+                    fence(db, begun.term)
             audit_chain.append(db, actor, f"action.{after.state}", before.id, detail, at)
         return new
 

@@ -2,74 +2,37 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from pathlib import Path
 from threading import RLock
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.pool import StaticPool
 
-from seawall.core.errors import Conflict, InputError, StoreUnavailable
-from seawall.stores import audit_chain
-from seawall.stores.schema import audit, flags, metadata, sessions, tokens
-
-
-def open_engine(url: str) -> sa.Engine:
-    """An engine with the durability that the records promise; `memory:` lives in this process only."""
-    if url.startswith("memory:"):
-        engine = sa.create_engine(
-            "sqlite://",
-            poolclass=StaticPool,
-            connect_args={"check_same_thread": False, "isolation_level": None},
-        )
-    else:
-        path = Path(url.split(":", 1)[1].removeprefix("//"))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        engine = sa.create_engine(
-            f"sqlite:///{path}", connect_args={"timeout": 30, "isolation_level": None}, pool_size=4
-        )
-    sa.event.listen(engine, "connect", _pragmas)
-    sa.event.listen(engine, "begin", _begin)
-    return engine
+from seawall.core.errors import Conflict, InputError
+from seawall.stores import audit_chain, sql_migrations
+from seawall.stores.schema import audit, flags, sessions, spent, tokens
+from seawall.stores.sql_accounts import SqlAccounts
+from seawall.stores.sql_engine import open_engine, told
 
 
-def _pragmas(connection: Any, _record: Any) -> None:
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-2000"):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _begin(connection: sa.Connection) -> None:
-    writing = connection.get_execution_options().get("seawall_write", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """A full disk, a lock held too long, a server away: StoreUnavailable; nothing was committed."""
-    try:
-        yield
-    except sa.exc.OperationalError as error:
-        raise StoreUnavailable(f"records: {error.orig}") from error
-
-
-class SqlIdentities:
+class SqlIdentities(SqlAccounts):
     """Half of the port RecordStore; SqlRecords is the other."""
 
-    def __init__(self, url: str) -> None:
-        self.engine = open_engine(url)
+    def __init__(self, url: str, password: str | None = None) -> None:
+        self.engine = open_engine(url, password)
         self._writing = self.engine.execution_options(seawall_write=True)
         # The one connection of an in-memory database cannot carry two transactions at once.
         self._turn: AbstractContextManager[Any] = RLock() if url.startswith("memory:") else nullcontext()
-        metadata.create_all(self.engine)
+        with self._write() as db:
+            sql_migrations.upgrade(db)
 
     @contextmanager
     def _write(self) -> Iterator[sa.Connection]:
-        with self._turn, _told(), self._writing.connect() as connection, connection.begin():
+        with self._turn, told(), self._writing.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
     def _read(self) -> Iterator[sa.Connection]:
-        with self._turn, _told(), self.engine.connect() as connection:
+        with self._turn, told(), self.engine.connect() as connection:
             yield connection
 
     def freeze(self, frozen: bool, actor: str, at: float, reason: str) -> None:
@@ -93,6 +56,17 @@ class SqlIdentities:
         """See the port."""
         with self._write() as db:
             audit_chain.append(db, actor, event, subject, detail, at)
+
+    def spend(
+        self, name: str, actor: str, event: str, subject: str, detail: Mapping[str, Any], at: float
+    ) -> bool:
+        """See the port."""
+        with self._write() as db:
+            if db.execute(sa.select(spent.c.name).where(spent.c.name == name)).first():
+                return False
+            db.execute(spent.insert().values(name=name, at=at))
+            audit_chain.append(db, actor, event, subject, detail, at)
+        return True
 
     def audit_entries(
         self, limit: int = 50, cursor: str | None = None

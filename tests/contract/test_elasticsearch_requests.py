@@ -40,8 +40,8 @@ class Heard(OsmemNode):
 
 
 def flat(properties: dict, prefix: str = "") -> dict:
-    """Fields by dotted name, objects without what is in them: each alternative of a field's type looks into the
-    whole tree below it, so that a deep one would take for ever."""
+    """Fields by dotted name, objects without what is in them: each alternative of a field's type looks into
+    the whole tree below it, so that a deep one would take for ever."""
     found: dict = {}
     for name, field in properties.items():
         found[prefix + name] = field | ({"properties": {}} if "properties" in field else {})

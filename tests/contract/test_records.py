@@ -1,7 +1,9 @@
 """One contract for every record store: incidents, actions, tokens, sessions, audit."""
 
+import itertools
 import sqlite3
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -10,13 +12,20 @@ from seawall.core.actions import Action, ActionState, Risk
 from seawall.core.errors import Conflict, InputError, NotFound
 from seawall.core.incidents import Finding, IncidentState
 from seawall.stores.sql import SqlRecords
+from tests.postgres import WITH_POSTGRES
 
 T = 1_790_000_000.0
+DATABASES = itertools.count()
 
 
-@pytest.fixture(params=["memory:", "sqlite:"])
+@pytest.fixture(params=["memory:", "sqlite:", pytest.param("postgresql:", marks=WITH_POSTGRES)])
 def records(request, tmp_path):
-    store = SqlRecords(f"{request.param}{tmp_path / 'r.sqlite'}" if request.param == "sqlite:" else "memory:")
+    url = request.param
+    if url == "sqlite:":
+        url += str(tmp_path / "r.sqlite")
+    elif url == "postgresql:":
+        url = request.getfixturevalue("postgres").database(f"r{next(DATABASES)}")
+    store = SqlRecords(url)
     yield store
     store.close()
 
@@ -149,6 +158,16 @@ def test_freeze_is_remembered_with_who_and_why(records):
     assert records.frozen() == (True, "by ada: release day")
     records.freeze(False, "ada", T, "")
     assert records.frozen() == (False, "")
+
+
+def test_a_name_is_used_up_once_whoever_is_first(records):
+    with ThreadPoolExecutor(4) as pool:
+        names = [f"p{number}" for number in range(8)]
+        won = list(pool.map(lambda who: records.spend("link:x", who, "link.opened", "act-1", {}, T), names))
+    assert sorted(won) == [False] * 7 + [True]
+    entries = [it for it in records.audit_entries()[0] if it["event"] == "link.opened"]
+    assert [it["actor"] for it in entries] == [names[won.index(True)]]
+    assert records.spend("link:y", "p9", "link.opened", "act-1", {}, T)
 
 
 def test_tokens_and_sessions_expire(records):

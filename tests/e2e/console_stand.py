@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import uvicorn
+from cryptography.fernet import Fernet
 from fastapi import FastAPI
 
 from alerts.correlate import Correlation
@@ -37,6 +38,8 @@ from seawall.core.signals import (
     labels,
 )
 from seawall.cycle import Cycle, Parts
+from seawall.identity import Accounts
+from seawall.identity_secrets import Vault
 from seawall.service import Intake, Service
 from seawall.stores.memory import MemoryEvents, MemorySamples
 from seawall.stores.sql import SqlRecords
@@ -152,6 +155,7 @@ def build(folder: Path, clock: FakeClock, runner: FakeRunner, tide: Tide) -> Ser
         repair=repair,
         telemetry=telemetry,
         intake=Intake(events, telemetry),
+        accounts=Accounts(records, records, clock, Vault(Fernet.generate_key())),
         broken_playbooks=broken,
     )
 

@@ -1,5 +1,6 @@
 """An undo with the real Ansible: what the run changed is taken back, by the copies that were approved."""
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from remediation.catalogue import Catalogue
 from remediation.lifecycle import Lifecycle
 from remediation.runs import AnsibleRunner
 from seawall.core.actions import ActionState as S
+from seawall.core.incidents import IncidentState
+from seawall.core.signals import Sample, labels
 from tests.serving import until
 from tests.unit.test_aftermath import book
 from tests.unit.test_cycle import World
@@ -23,10 +26,11 @@ def play(state: str) -> list[dict]:
     return [{"name": state, "hosts": "registry_servers", "gather_facts": False, "tasks": tasks}]
 
 
-def test_a_repair_that_did_not_help_is_really_taken_back(tmp_path: Path) -> None:
+def mending(tmp_path: Path, **changes: object) -> tuple[World, Lifecycle, Path, Path]:
+    """A world that mends with the real Ansible; its lifecycle, the file that is changed, the playbooks."""
     file = tmp_path / "config"
     file.write_text("mode: writable\n")
-    books = book(tmp_path, inputs={"file": {"type": "path", "default": str(file)}})
+    books = book(tmp_path, inputs={"file": {"type": "path", "default": str(file)}}, **changes)
     (books / "mend" / "playbook.yml").write_text(yaml.safe_dump(play("readonly")))
     (books / "mend" / "undo.yml").write_text(yaml.safe_dump(play("writable")))
     catalogue, faults = Catalogue.load([books])
@@ -36,7 +40,11 @@ def test_a_repair_that_did_not_help_is_really_taken_back(tmp_path: Path) -> None
     repair = world.bench.cycle = Lifecycle(shop)
     world.cycle._p = replace(world.cycle._p, repair=repair)
     world.cycle._verifier = replace(world.cycle._verifier, repair=repair)
+    return world, repair, file, books
 
+
+def test_a_repair_that_did_not_help_is_really_taken_back(tmp_path: Path) -> None:
+    world, repair, file, books = mending(tmp_path)
     world.rounds("+++--")
     id = world.action.id
     until(lambda: world.records.action(id).state is S.AWAITING_APPROVAL, 60, "the preview")
@@ -56,3 +64,35 @@ def test_a_repair_that_did_not_help_is_really_taken_back(tmp_path: Path) -> None
     folder = tmp_path / id
     until(lambda: all((it / "artifacts.tar.gz").exists() for it in folder.iterdir()), 20, "the packing")
     assert [line.phase for line in repair.output(id)][-1] == "undo"
+
+
+def test_what_only_protects_is_really_released_when_the_row_is_good_again(tmp_path: Path) -> None:
+    shield = {"signal": "seawall_shield", "op": ">=", "value": 1, "window": "1h", "rounds": 1}
+    released = {"playbook": "undo.yml", "offered": True}
+    world, repair, file, _ = mending(tmp_path, verify=shield, undo=released)
+    # Ansible's runs end by the real clock; the world's stands ahead of it, so that its rounds come after.
+    world.clock.move(time.time() + 600 - world.clock.now())
+
+    def turn(ok: bool) -> None:
+        world.samples.append([Sample("main", "seawall_shield", world.clock.now() + 9, 1.0, labels(x="y"))])
+        world.round(ok)
+
+    def carried(id: str) -> None:
+        until(lambda: world.records.action(id).state is S.AWAITING_APPROVAL, 60, "the preview")
+        repair.approve(id, "ada", "go")
+        until(lambda: world.records.action(id).state is S.VERIFYING, 60, "the run")
+
+    world.rounds("+++--")
+    first = world.action.id
+    carried(first)
+    assert file.read_text() == "mode: readonly\n"
+    for ok in (False, True, True, True):
+        turn(ok)
+    undo = world.action
+    assert undo.takes_back == first and world.incidents[0].state is IncidentState.OPEN
+    carried(undo.id)
+    assert "+mode: writable" in world.records.action(undo.id).preview.diff
+    assert file.read_text() == "mode: writable\n"
+    turn(True)
+    assert world.records.action(undo.id).state is S.SUCCEEDED
+    assert world.incidents[0].state is IncidentState.RESOLVED

@@ -230,9 +230,12 @@ def test_a_signal_verifies_where_the_playbook_names_one(tmp_path):
 
 
 def test_only_the_leader_starts_a_run(tmp_path):
-    leads = [False]
+    leads = [True]
     world = Mending(tmp_path, leads=lambda: leads[0])
-    id = world.run()
+    world.rounds("+++--")
+    id = world.bench.until(world.action.id, S.AWAITING_APPROVAL).id
+    leads[0] = False
+    world.bench.cycle.approve(id, "ada", "go")
     world.bench.until(id, S.APPROVED)
     world.bench.cycle.thaw()
     assert world.bench.runner.runs == []

@@ -29,7 +29,7 @@ from collectors.trivy import parse_report
 from remediation import policy
 from remediation.catalogue import SHIPPED, Catalogue, Playbook, load_playbook
 from seawall import config, shapes
-from seawall.api.gate import OPEN, WEBHOOKS
+from seawall.api.gate import AUTH, OPEN, WEBHOOKS
 from seawall.app import CHOICES, build_app, build_service
 from seawall.cli import app as cli
 from seawall.core.actions import Action, ActionState, Approval, Preview, Risk, Run, Verification
@@ -294,7 +294,7 @@ def test_every_marker_is_documented():
 def asked_role(route: APIRoute) -> str:
     if route.path.startswith(WEBHOOKS):
         return "its own token"
-    if route.path in OPEN:
+    if route.path in OPEN or route.path.startswith(AUTH):
         return "anybody"
     calls = [found.call for part in route.dependant.dependencies for found in (part, *part.dependencies)]
     return next(
@@ -313,7 +313,7 @@ def test_every_route_is_documented_with_the_role_that_it_needs(tmp_path):
     same("api.md", told, {f"{verb.upper()} {path}" for path, verbs in spec.items() for verb in verbs})
     for route in all_routes(app.routes):
         for verb in route.methods if route.include_in_schema else ():
-            assert told[f"{verb} {route.path}"][0] == asked_role(route), f"{verb} {route.path}"
+            assert told[f"{verb} {route.path_format}"][0] == asked_role(route), f"{verb} {route.path}"
     opened.records.close()
 
 
@@ -413,7 +413,12 @@ def exposed() -> Iterator[tuple[str, str, set[str]]]:
     telemetry.foreseen("main", Sight({"x": SCORE}, {"x": SCORE}, [FORECAST], [ANOMALY]))
     telemetry.action(APPROVED)
     telemetry.action(
-        replace(APPROVED, state=ActionState.VERIFYING, run=Run("1-run", T, outcome="successful"))
+        replace(
+            APPROVED,
+            state=ActionState.VERIFYING,
+            run=Run("1-run", T, outcome="successful"),
+            history=((T, "seawall", "running: run 1-run"), (T, "seawall", "verifying: it ended")),
+        )
     )
     telemetry.count_incidents()
     text = generate_latest(telemetry.registry).decode()

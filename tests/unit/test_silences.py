@@ -75,3 +75,56 @@ def test_an_answer_that_is_none_is_not_no_silence(answer):
 def test_an_alertmanager_that_is_away_is_not_no_silence():
     with pytest.raises(SeawallError, match="Alertmanager at"):
         AlertmanagerSilences(Peer("http://127.0.0.1:9"), load_rows()).silenced("main", "availability")
+
+
+# what Alertmanager suppresses by itself --------------------------------------------------------
+
+
+def suppressed(*alerts: tuple[dict, dict]):
+    """Answers /silences with none, /alerts with these (more labels, status)."""
+    base = {"alertname": "SeawallRegistryUnavailable", "registry": "main", "slo": "availability"}
+    found = [
+        {"labels": base | more, "fingerprint": f"f{number}", "status": {"state": "suppressed"} | status}
+        for number, (more, status) in enumerate(alerts)
+    ]
+
+    def answer(request):
+        body = found if request.path.startswith("/api/v2/alerts") else []
+        return 200, {"content-type": "application/json"}, json.dumps(body).encode()
+
+    return answer
+
+
+def told(answer) -> str | None:
+    async def ask() -> str | None:
+        async with serving(answer) as server:
+            silences = AlertmanagerSilences(Peer(server.url), load_rows())
+            return await asyncio.to_thread(silences.silenced, "main", "availability")
+
+    return asyncio.run(ask())
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        ({"inhibitedBy": ["f9"], "silencedBy": []}, "inhibited by f9"),
+        ({"inhibitedBy": [], "silencedBy": ["s1"]}, "silenced by s1"),
+        ({"mutedBy": ["nights"]}, "muted by the time interval nights"),
+    ],
+)
+def test_what_alertmanager_suppresses_is_told_with_its_reason(status, words):
+    assert told(suppressed(({}, status))) == f"SeawallRegistryUnavailable is {words} in Alertmanager"
+
+
+def test_an_inhibition_names_the_alert_that_inhibits():
+    outer = ({"alertname": "SeawallStorageCapacity", "slo": "storage_capacity"}, {"inhibitedBy": []})
+    answer = suppressed(({}, {"inhibitedBy": ["f1"]}), outer)
+    assert told(answer).startswith("SeawallRegistryUnavailable is inhibited by SeawallStorageCapacity")
+
+
+def test_one_that_still_fires_is_enough_and_other_rows_do_not_count():
+    fires = {"inhibitedBy": [], "silencedBy": []}
+    assert told(suppressed(({"severity": "ticket"}, {"inhibitedBy": ["f1"]}), ({}, fires))) is None
+    assert told(suppressed(({"slo": "pull_latency"}, {"inhibitedBy": ["f1"]}))) is None
+    assert told(suppressed(({"registry": "spare"}, {"inhibitedBy": ["f1"]}))) is None
+    assert told(suppressed()) is None

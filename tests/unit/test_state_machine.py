@@ -138,6 +138,11 @@ class Machine(RuleBasedStateMachine):
         """One step of the work, not always the oldest."""
         self.cycle._guarded(*self.waiting.pop(min(which, len(self.waiting) - 1)))
 
+    @rule()
+    def sweep(self) -> None:
+        """Every open action is looked for again, also those whose step waits already."""
+        self.cycle.sweep()
+
     @rule(surprise=st.sampled_from(["late", "silence", "freeze", "revoke"]))
     def something_will_happen_during_the_next_check(self, surprise: str) -> None:
         self.surprise = surprise

@@ -85,7 +85,7 @@
     timer = 0;
     asked = Date.now();
     try {
-      const answer = await fetch(page, { headers: { Accept: "text/html" }, cache: "no-store" });
+      const answer = await fetch(page + (location.pathname === page ? location.search : ""), { headers: { Accept: "text/html" }, cache: "no-store" });
       if (answer.status === 401 || answer.redirected) return location.assign(page);
       if (!answer.ok) return say(false);
       renew(new DOMParser().parseFromString(await answer.text(), "text/html"));
@@ -113,7 +113,42 @@
     const button = event.target.closest("[data-copy]");
     if (!button) return;
     await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
-    button.textContent = "Copied";
+    button.textContent = button.dataset.copied;
+  });
+  // The value under the pointer or, with the arrow keys, of the next point of a chart that has its points.
+  const told = (value, unit) => unit === "ratio" ? `${(value * 100).toFixed(1)} %`
+    : unit === "s" ? (value < 1 ? `${Math.round(value * 1000)} ms` : `${value.toFixed(2)} s`)
+    : `${Number(value.toPrecision(4))} ${unit}`.trim();
+  function point(picture, at) {
+    const points = picture.dataset.points.split(";").map((it) => it.split(",").map(Number));
+    const near = points.reduce((best, it) => Math.abs(it[0] - at) < Math.abs(best[0] - at) ? it : best);
+    picture.dataset.at = near[0];
+    const figure = picture.closest("figure");
+    let line = figure.querySelector(".hover");
+    if (!line) picture.after(line = Object.assign(document.createElement("p"), { className: "hover" }));
+    const unit = picture.dataset.unit;
+    const when = new Intl.DateTimeFormat(lang, clock).format(new Date(near[0] * 1000));
+    const band = Number.isFinite(near[2]) ? ` (${told(near[2], unit)} – ${told(near[3], unit)})` : "";
+    line.textContent = `${when}: ${told(near[1], unit)}${band}`;
+  }
+  document.addEventListener("pointermove", (event) => {
+    const picture = event.target.closest?.("svg[data-points]");
+    if (!picture) return;
+    const box = picture.getBoundingClientRect();
+    const [start, end] = picture.dataset.span.split(",").map(Number);
+    point(picture, start + (event.clientX - box.left) / box.width * (end - start));
+  });
+
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") {
+      const panel = document.querySelector("details.switch[open]");
+      if (panel) { panel.open = false; panel.querySelector("summary").focus(); }
+    }
+    const field = event.target.closest("input, textarea, select");
+    if (event.key === "/" && !field && !event.ctrlKey && !event.metaKey) {
+      const search = document.querySelector("input[type=search]");
+      if (search) { event.preventDefault(); search.focus(); }
+    }
   });
   document.addEventListener("submit", (event) => {
     setTimeout(() => { for (const it of event.target.querySelectorAll("button")) it.disabled = true; });

@@ -1,8 +1,8 @@
 """Makes requests.schema.json.gz: strict JSON Schemas of the requests that the Elasticsearch store sends.
 
 The types are Elastic's own: lib/api/types.d.ts of the npm package @elastic/elasticsearch, Apache-2.0,
-copyright Elasticsearch B.V.; the result is a derived work under the same licence (LICENSE of this folder says so).
-Needs node and npm. Run it in an empty folder: python generate.py OUT.
+copyright Elasticsearch B.V.; the result is a derived work under the same licence (LICENSE of this folder
+says so). Needs node and npm. Run it in an empty folder: python generate.py OUT.
 """
 
 import gzip
