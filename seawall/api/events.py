@@ -34,7 +34,7 @@ def events(
     since: Time = None,
     until: Time = None,
     hours: Annotated[
-        float, Query(gt=0, le=87600, description="How far back, where `since` is not given")
+        float, Query(gt=0, le=1_000_000, description="How far back, where `since` is not given")
     ] = 24.0,
     limit: Limit = 50,
     cursor: Cursor = None,
