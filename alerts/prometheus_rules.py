@@ -226,8 +226,9 @@ def _burn_rates(book: Rulebook, row: SloRow) -> list[Rule]:
 
     def rate(span: float) -> str:
         if row.type is SloType.RATIO:
-            part = lambda matchers, value: f"{share(row, duration(span), 0, matchers)} / {value:.9g}"  # noqa: E731
-            return by_registry(row, part)
+            return by_registry(
+                row, lambda matchers, value: f"{share(row, duration(span), 0, matchers)} / {value:.9g}"
+            )
         return by_registry(
             row,
             lambda matchers, value: (

@@ -1,7 +1,10 @@
 """Fixtures that start real servers and stop them by pid."""
 
+import json
 import shutil
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -77,3 +80,25 @@ def pytest_report_header() -> list[str]:
     )
     missing = [program for program in programs if shutil.which(program) is None]
     return [f"real servers missing, their tests are skipped: {', '.join(missing)}"] if missing else []
+
+
+@pytest.fixture
+def people() -> Iterator[tuple[str, list[dict]]]:
+    """A webhook channel that listens: (URL, what it was told)."""
+    got: list[dict] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *args):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/", got
+    server.shutdown()
+    server.server_close()

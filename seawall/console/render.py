@@ -42,7 +42,12 @@ def _environment() -> Environment:
     found.globals |= {"charts": charts, "drawings": drawings, "figures": figures}
     found.globals |= {"_": words.said, "_n": words.counted, "look": words.look}
     found.globals |= {"languages": words.LANGUAGES, "themes": words.THEMES}
-    found.globals |= {"css": _asset("seawall.css"), "js": _asset("seawall.js"), "icon": _asset("icon.svg")}
+    found.globals |= {
+        "css": _asset("seawall.css"),
+        "pages_css": _asset("pages.css"),
+        "js": _asset("seawall.js"),
+        "icon": _asset("icon.svg"),
+    }
     found.filters |= {
         "rfc3339": rfc3339,
         "utc": figures.utc,

@@ -1,6 +1,7 @@
 """What Elasticsearch tells of pulls: the port PullEvents."""
 
 import json
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -19,11 +20,12 @@ _NEWEST = {"newest": {"max": {"field": "seawall_store.at"}}}
 _JUDGED = {"judged": {"max": {"field": "seawall_store.judged"}}}
 
 
-class ElasticsearchPulls:
+class ElasticsearchPulls(ABC):
     """Mixed into the event store."""
 
+    @abstractmethod
     def _fresh(self) -> Search:
-        raise NotImplementedError
+        """The search, over what was written."""
 
     def images(self, registry: str, after: int, limit: int) -> Arrivals:
         """See the port. A position is the microsecond of the arrival, or the next free one."""

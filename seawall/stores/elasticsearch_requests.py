@@ -1,6 +1,7 @@
 """What Elasticsearch tells of requests: the latest, latency, impact, errors."""
 
 import math
+from abc import ABC, abstractmethod
 
 from seawall.core.ports import Quantile
 from seawall.core.signals import Event
@@ -8,18 +9,17 @@ from seawall.stores.elasticsearch_documents import event_of
 from seawall.stores.elasticsearch_search import Query, Search, within
 from seawall.stores.memory import nearest_rank
 
-EXACT = (
-    40_000  # distinct values up to which a count of them is nearly exact (HyperLogLog++), the most there is
-)
+EXACT = 40_000  # distinct values up to which their count is nearly exact (HyperLogLog++), the most there is
 _FAILED = {"filter": {"range": {"http.response.status_code": {"gte": 500}}}}
 _BY_ID = {"seawall_store.id": {"order": "asc"}}
 
 
-class ElasticsearchRequests:
+class ElasticsearchRequests(ABC):
     """Mixed into the event store."""
 
+    @abstractmethod
     def _fresh(self) -> Search:
-        raise NotImplementedError
+        """The search, over what was written."""
 
     def recent(self, registry: str | None, start: float, end: float, limit: int) -> list[Event]:
         """See the port."""

@@ -1,5 +1,6 @@
 """What the event store in memory tells of pulls: the port PullEvents over its dictionary."""
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Sequence
 from itertools import islice
@@ -15,13 +16,14 @@ _TEXTS = ("registry.repository", "registry.digest", "registry.reference", "user.
 _Texts = tuple[str, str, str, str, str, str]
 
 
-class MemoryPulls:
+class MemoryPulls(ABC):
     """Mixed into the event store."""
 
     _events: dict[str, Event]
 
+    @abstractmethod
     def _between(self, registry: str | None, start: float, end: float) -> list[Event]:
-        raise NotImplementedError
+        """Events in [start, end)."""
 
     def images(self, registry: str, after: int, limit: int) -> Arrivals:
         """See the port."""

@@ -1,6 +1,7 @@
 """Accounts in the database of the records: the port AccountStore."""
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, fields, replace
@@ -17,14 +18,16 @@ from seawall.stores.schema_accounts import attempts, logins, marks, revoked_toke
 _SESSION = tuple(field.name for field in fields(Session))
 
 
-class SqlAccounts:
+class SqlAccounts(ABC):
     """A part of SqlRecords, which brings the two transactions."""
 
+    @abstractmethod
     def _write(self) -> AbstractContextManager[sa.Connection]:
-        raise NotImplementedError
+        """A transaction that writes."""
 
+    @abstractmethod
     def _read(self) -> AbstractContextManager[sa.Connection]:
-        raise NotImplementedError
+        """A transaction that reads."""
 
     # users ---------------------------------------------------------------------------------
 

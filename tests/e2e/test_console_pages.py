@@ -283,14 +283,14 @@ def test_the_freeze_holds_approvals_back_and_is_on_every_page(seawall):
 
 
 def test_assets_are_small_typed_and_kept(seawall):
-    person = client(seawall)
-    login = person.get("/login").text
-    sizes = {}
-    for path in re.findall(r'(?:href|src)="(/static/[^"]+)"', login):
+    person = client(seawall, "viewer")
+    login, sizes = client(seawall).get("/login").text, {}
+    for path in re.findall(r'(?:href|src)="(/static/[^"]+)"', login + person.get("/incidents").text):
         answer = person.get(path)
         assert answer.status_code == 200 and "immutable" in answer.headers["cache-control"]
         sizes[path.partition("?")[0]] = len(answer.content)
-    assert sizes["/static/seawall.css"] < 20_000
+    assert sizes["/static/seawall.css"] < 15_000
+    assert sizes["/static/pages.css"] < 5_000 and "pages.css" not in login + person.get("/").text
     assert sum(sizes.values()) + len(login) < 60_000
 
 

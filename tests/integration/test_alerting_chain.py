@@ -1,12 +1,8 @@
 """Real Prometheus with the generated rules, real Alertmanager with a real Seawall: a killed registry is told
 once, and resolved once."""
 
-import json
 import shutil
 import subprocess
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
@@ -20,28 +16,6 @@ from tests.registries import push
 from tests.serving import free_port, until
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture
-def people() -> Iterator[tuple[str, list[dict]]]:
-    """A webhook receiver: (URL, what it was sent)."""
-    got: list[dict] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
-            got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(200)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, *args):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/", got
-    server.shutdown()
-    server.server_close()
 
 
 class Servers:
