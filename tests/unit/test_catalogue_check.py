@@ -146,7 +146,7 @@ def test_the_verb_lists_checks_and_tells_by_its_exit_code(
     assert listed.returncode == 0
     items = {it["name"]: it for it in json.loads(listed.stdout)["items"]}
     assert items["mine"]["answers"] == "unsigned_pulls"
-    assert items["mine"]["undo"] == {"playbook": "undo.yml"}
+    assert items["mine"]["undo"] == {"playbook": "undo.yml", "offered": False}
 
     edit(mine / "action.yaml", "  url:\n", COLOUR)
     checked = seawall("--check", "--json")
