@@ -12,7 +12,7 @@ import pytest
 
 from collectors.container_logs import AskedLog, ContainerLogs
 from seawall.core.errors import SeawallError
-from tests.integration.test_container_state import Podman, root_of_image
+from tests.integration.test_container_state import IMAGE, Podman, running_podman
 
 NEEDED = ("podman", "runc", "docker-registry", "busybox")
 MISSING = [program for program in NEEDED if not shutil.which(program)]
@@ -20,19 +20,14 @@ pytestmark = [
     pytest.mark.integration,
     pytest.mark.skipif(bool(MISSING) or os.geteuid() != 0, reason=f"needs root and {', '.join(NEEDED)}"),
 ]
-IMAGE, NAME = "localhost/seawall-test-log:1", "seawall-test-log"
+NAME = "seawall-test-log"
 SAY = 'echo "level=info msg=$0-out"; echo "level=warn msg=$0-err" >&2; echo "level=info msg=$0-out"'
 
 
 @pytest.fixture(scope="module")
-def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
-    folder = tmp_path_factory.mktemp("podman-logs")
-    podman = Podman(folder)
-    podman("import", str(root_of_image(folder)), IMAGE)
-    yield podman
-    with contextlib.suppress(subprocess.CalledProcessError):
-        podman("rm", "--all", "--force", "--time", "0")
-    podman("rmi", "--all", "--force")
+def podman() -> Iterator[Podman]:
+    with running_podman() as podman:
+        yield podman
 
 
 class Kept:

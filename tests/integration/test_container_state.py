@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import tarfile
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -59,15 +60,23 @@ class Podman:
         return state
 
 
+@contextlib.contextmanager
+def running_podman(*options: str) -> Iterator[Podman]:
+    """With an image of docker-registry. In a short folder: podman does not note a container's end where the
+    paths of its sockets are too long."""
+    with tempfile.TemporaryDirectory(prefix="swp-", ignore_cleanup_errors=True) as name:
+        podman = Podman(Path(name))
+        podman("import", *options, str(root_of_image(Path(name))), IMAGE)
+        yield podman
+        with contextlib.suppress(subprocess.CalledProcessError):
+            podman("rm", "--all", "--force", "--time", "0")
+        podman("rmi", "--all", "--force")
+
+
 @pytest.fixture(scope="module")
-def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
-    folder = tmp_path_factory.mktemp("podman")
-    podman = Podman(folder)
-    podman("import", "--change", 'ENTRYPOINT ["/bin/docker-registry"]', str(root_of_image(folder)), IMAGE)
-    yield podman
-    with contextlib.suppress(subprocess.CalledProcessError):
-        podman("rm", "--all", "--force", "--time", "0")
-    podman("rmi", "--all", "--force")
+def podman() -> Iterator[Podman]:
+    with running_podman("--change", 'ENTRYPOINT ["/bin/docker-registry"]') as podman:
+        yield podman
 
 
 def root_of_image(folder: Path) -> Path:
