@@ -25,14 +25,16 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def until(ask: Callable[[], Any], seconds: float = 30.0, what: str = "it") -> Any:
-    """Ask until the answer is true; AssertionError after `seconds`."""
+def until(ask: Callable[[], Any], seconds: float = 30.0, what: str | Callable[[], str] = "it") -> Any:
+    """Ask until the answer is true; AssertionError after `seconds`, with `what` as it is then."""
     end = time.monotonic() + seconds
     while True:
         answer = ask()
         if answer:
             return answer
-        assert time.monotonic() < end, f"{what} did not happen within {seconds:.0f} s"
+        if time.monotonic() >= end:
+            told = what if isinstance(what, str) else what()
+            raise AssertionError(f"{told} did not happen within {seconds:.0f} s")
         time.sleep(0.05)
 
 

@@ -71,7 +71,7 @@ def test_random_kills_lose_nothing_and_double_nothing(tmp_path, secret_file):
     service.start()
     try:
         told = storm(service, rng)
-        until(lambda: settled(service), 180, "the end of every action")
+        until(lambda: not unsettled(service), 180, lambda: f"the end of {unsettled(service)}")
         until(lambda: not service.workers(), 60, "the end of every worker")
     finally:
         service.stop()
@@ -94,10 +94,13 @@ def storm(service: Up, rng: random.Random) -> set[str]:
     return told
 
 
-def settled(service: Up) -> bool:
+def unsettled(service: Up) -> list[str]:
+    """The actions that have not ended, with their states."""
     with service.api() as api:
         actions = api.get("/api/v1/actions?limit=200").json()["items"]
-    return bool(actions) and all(action["state"] in ENDED for action in actions)
+    return (
+        [f"{it['id']} ({it['state']})" for it in actions if it["state"] not in ENDED] if actions else ["any"]
+    )
 
 
 def judge(service: Up, told: set[str], marks: Path) -> None:
