@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,14 +14,14 @@ import httpx
 import psutil
 import yaml
 
+from seawall.demo.host import free_ports
+
 T_START = 40.0
 
 
 def free_port() -> int:
-    """A free TCP port of loopback."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A free TCP port of loopback, which no outgoing connection is given while a server restarts on it."""
+    return free_ports(1)[0]
 
 
 def until(ask: Callable[[], Any], seconds: float = 30.0, what: str | Callable[[], str] = "it") -> Any:

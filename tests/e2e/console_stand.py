@@ -3,7 +3,6 @@
 Fakes stand at the ports only: the clock and the runner.
 """
 
-import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -45,6 +44,7 @@ from seawall.stores.memory import MemoryEvents, MemorySamples
 from seawall.stores.sql import SqlRecords
 from seawall.telemetry import Telemetry
 from tests.fakes import FakeClock, FakeRunner
+from tests.serving import free_port
 
 HARBOUR = "harbour"
 STEP = 5.0
@@ -169,9 +169,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 @contextmanager
 def serve(service: Service) -> Iterator[str]:
     """uvicorn on a free port of 127.0.0.1, in a thread of its own."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     app = build_app(service, _lifespan)
     config = uvicorn.Config(
         app, host="127.0.0.1", port=port, log_level="error", timeout_graceful_shutdown=1, ws="none"

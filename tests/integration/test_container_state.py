@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import shutil
-import socket
 import subprocess
 import tarfile
 import tempfile
@@ -22,6 +21,7 @@ from remediation.catalogue import SHIPPED, load_playbook
 from remediation.inventory import inventory_text
 from remediation.runs import AnsibleRunner
 from seawall.core.ports import Outcome, Target
+from tests.serving import free_port
 
 NEEDED = ("podman", "runc", "docker-registry", "busybox")
 MISSING = [program for program in NEEDED if not shutil.which(program)]
@@ -94,9 +94,7 @@ def root_of_image(folder: Path) -> Path:
 @pytest.fixture
 def registry(podman: Podman, tmp_path: Path) -> Iterator[str]:
     """A registry that answers; its URL."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     (tmp_path / "data").mkdir()
     config = tmp_path / "registry.yml"
     config.write_text(

@@ -4,7 +4,6 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 import urllib.error
@@ -20,6 +19,7 @@ from remediation.catalogue import SHIPPED, load_playbook
 from remediation.inventory import inventory_text
 from remediation.runs import AnsibleRunner
 from seawall.core.ports import Outcome, Target
+from tests.serving import free_port
 
 pytestmark = [
     pytest.mark.integration,
@@ -33,9 +33,7 @@ class Server:
     """An HTTP server that answers /v2/, known by a pidfile."""
 
     def __init__(self, folder: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = free_port()
         (folder / "www" / "v2").mkdir(parents=True)
         (folder / "www" / "v2" / "index.html").write_text("{}")
         self.url, self.pidfile, self.log = f"http://127.0.0.1:{port}", folder / "pid", folder / "log"
