@@ -16,6 +16,7 @@ from benchmarks import (
     probe,
     promise,
     slo,
+    slo_prometheus,
     stores,
     unsigned,
 )
@@ -35,6 +36,7 @@ ALL = {
     "promise": promise.measure,
     "stores": stores.measure,
     "slo": slo.measure,
+    "slo_prometheus": slo_prometheus.measure,
     "unsigned": unsigned.measure,
 }
 

@@ -8,7 +8,7 @@ import os
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,8 +27,26 @@ NOW = START + DAYS * DAY - 600
 OUTAGE = 7  # minutes, in the middle of the registry's own day
 
 
+class Judged(NamedTuple):
+    """Seconds from scratch, seconds a cycle, registries judged wrongly."""
+
+    scratch: float
+    cycle: float
+    wrong: int
+
+
 def measure() -> list[Figure]:
-    """Seconds from scratch, seconds a cycle, and how many registries were judged wrongly."""
+    """The three of `judged` beside their limits."""
+    found = judged()
+    return [
+        Figure("slo: 100 registries, a 30-day month from scratch", found.scratch, 30, "s"),
+        Figure("slo: 100 registries, one cycle", found.cycle, 1, "s"),
+        Figure("slo: registries judged wrongly", float(found.wrong), 0, ""),
+    ]
+
+
+def judged() -> Judged:
+    """All rows of all registries, from scratch and in the middle of three cycles."""
     with tempfile.TemporaryDirectory() as folder:
         database = DuckDatabase(Path(folder))
         _fill(database)
@@ -45,25 +63,27 @@ def measure() -> list[Figure]:
             for name in names:
                 judge.judge(name, now)
             cycles.append(time.perf_counter() - began)
-        wrong = sum(statuses[-1].value != OUTAGE * 60.0 for statuses in found)
         database.close()
-    return [
-        Figure("slo: 100 registries, a 30-day month from scratch", scratch, 30, "s"),
-        Figure("slo: 100 registries, one cycle", sorted(cycles)[1], 1, "s"),
-        Figure("slo: registries judged wrongly", float(wrong), 0, ""),
-    ]
+    wrong = sum(statuses[-1].value != OUTAGE * 60.0 for statuses in found)
+    return Judged(scratch, sorted(cycles)[1], wrong)
+
+
+def rounds_of(day: int) -> tuple[Any, Any]:
+    """Times of a day's rounds [T], and success 0 or 1 of each registry [REGISTRIES, T]."""
+    start = START + day * DAY
+    rounds = np.arange(start, min(start + DAY, NOW), STEP)
+    value = np.ones((REGISTRIES, len(rounds)))
+    value[day::DAYS, len(rounds) // 2 // 6 * 6 :][:, : OUTAGE * 60 // STEP] = 0.0
+    return rounds, value
 
 
 def _fill(database: DuckDatabase) -> None:
     for day in range(DAYS):
-        start = START + day * DAY
-        rounds = np.arange(start, min(start + DAY, NOW), STEP)
-        value = np.ones((REGISTRIES, len(rounds)))
-        value[day::DAYS, len(rounds) // 2 // 6 * 6 :][:, : OUTAGE * 60 // STEP] = 0.0
+        rounds, value = rounds_of(day)
         _keep(database, "seawall_probe_success", '{"site": "local"}', rounds, value)
         disk = np.full((REGISTRIES, len(rounds[::6])), 0.5)
         _keep(database, "seawall_storage_used_ratio", '{"volume": "/data"}', rounds[::6], disk)
-        database.close_days(start + DAY - 1)
+        database.close_days(START + (day + 1) * DAY - 1)
     _requests(database)
 
 
