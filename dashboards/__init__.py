@@ -1,1 +1,1 @@
-"""Dashboards: pictures built from the SLO rows. Not built yet; see the README."""
+"""Dashboards for Grafana: one file a board, listed in build.py, from the parts in shared.py."""
