@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SILENT:
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup system system-test check test demo up bench soak audit docs lock clean
+.PHONY: help setup system system-test check test demo up bench soak audit docs shots lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -59,7 +59,11 @@ audit: setup ## known vulnerabilities of the pinned packages (asks an advisory s
 	$(VENV)/audit/bin/pip-audit --no-deps --disable-pip -r requirements.lock
 
 docs: setup ## every key, verb and signal is documented, every link leads somewhere
-	$(BIN)/python -m pytest -q tests/unit/test_docs.py
+	$(BIN)/python -m pytest -q tests/unit/test_docs.py tests/unit/test_docs_site.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet && echo "the site: build/site/index.html"
+
+shots: setup system-test ## the pictures of the pages, from a real demo; look at them
+	$(BIN)/python -m docs.make.shots
 
 lock: ## pin what is installed now
 	(head -1 requirements.lock; $(BIN)/pip freeze --exclude-editable | sed 's/+cpu//') > requirements.lock.new
