@@ -1,4 +1,5 @@
-"""The newest hash of the audit log on /metrics: an anchor outside, which a cut-off log does not reach."""
+"""The newest hash of the audit log on /metrics and in messages: an anchor outside, which a cut-off log does
+not reach."""
 
 from collections.abc import Iterator
 
@@ -9,12 +10,19 @@ from seawall.core.errors import SeawallError
 from seawall.core.ports import RecordStore
 
 HEAD = "seawall_audit_head_info"
+SHORT = 16  # hex digits in a message; `seawall audit verify --head` takes them
 
 
 def head_of(records: RecordStore) -> tuple[int, str]:
     """(number, hash) of the newest entry; (0, "") where there is none."""
     found, _ = records.audit_entries(1)
     return (int(found[0]["seq"]), str(found[0]["hash"])) if found else (0, "")
+
+
+def anchor_of(records: RecordStore) -> str:
+    """The line that messages to people carry; "" where the log is empty."""
+    seq, head = head_of(records)
+    return f"audit log: entry {seq}, hash {head[:SHORT]}" if seq else ""
 
 
 class HeadCollector(Collector):

@@ -19,15 +19,19 @@ from remediation.catalogue import Catalogue
 from remediation.policy import load_policy
 from seawall import config as configuration
 from seawall import public_url
-from seawall.app import SHIPPED_PLAYBOOKS, check_stores
-from seawall.config import Config, Registry, Site, Trust
-from seawall.core.errors import InputError, SeawallError, StoreUnavailable
+from seawall.app import SHIPPED_PLAYBOOKS, SystemClock, check_stores
+from seawall.config import Config, Registry, Site
+from seawall.config_oidc import Oidc
+from seawall.config_trust import Trust
+from seawall.core.errors import InputError, Overloaded, SeawallError, StoreUnavailable
 from seawall.core.ports import Collector
 from seawall.core.times import rfc3339
+from seawall.identity_oidc import Provider
 from seawall.metric_sources import CANNOT
 from seawall.sources import build_collectors, endpoint_of, sites_of
 from seawall.stores import scaled
 from seawall.stores.memory import MemoryEvents
+from seawall.tls import described
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +115,25 @@ def _local(config: Config) -> Iterator[Check]:
         )
     for registry in (it for it in config.registries if it.trust.configured):
         yield _tried(f"trust of {registry.name}", partial(_trusted, registry.trust))
+    if config.server.tls_cert:
+        yield _tried("server.tls_cert", lambda: described(config.server, time.time()))
+    if config.server.oidc:
+        yield _provider(config.server.oidc)
     if wrong := public_url.trouble(config):
         remedy = "write the address at which people reach Seawall into server.public_url"
         yield Check("server.public_url", True, f"warning: {wrong}", remedy, kind="file")
     ansible = shutil.which("ansible-playbook", path=str(Path(sys.executable).parent))
     remedy = "" if ansible else "install Seawall's own requirements (make setup)"
     yield Check("ansible-playbook", bool(ansible), ansible or "not found", remedy)
+
+
+def _provider(oidc: Oidc) -> Check:
+    try:
+        return Check("server.oidc", True, Provider(oidc, "", SystemClock()).greet())
+    except InputError as error:
+        return _failed("server.oidc", error)
+    except Overloaded as error:
+        return Check("server.oidc", False, str(error), "mend server.oidc.issuer, or reach the provider")
 
 
 def _records(config: Config) -> Check:

@@ -10,9 +10,12 @@ from seawall.core.errors import InputError, SeawallError
 from seawall.statefolder import SOCKET, short_path
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx
 
 TOKEN_ENV = "SEAWALL_TOKEN"  # noqa: S105 - a name, not a secret
+CA_ENV = "SEAWALL_CA"
 TIMEOUT = 30.0
 
 
@@ -38,7 +41,11 @@ class Client:
             if not token:
                 raise InputError(f"${TOKEN_ENV}", "is not set", "put your API token into it, or drop --url")
             self._http = httpx.Client(
-                base_url=url, timeout=timeout, headers={"Authorization": f"Bearer {token}"}, trust_env=False
+                base_url=url,
+                timeout=timeout,
+                headers={"Authorization": f"Bearer {token}"},
+                trust_env=False,
+                verify=_authority(env.get(CA_ENV)),
             )
             return
         if not (state / SOCKET).exists():
@@ -99,6 +106,19 @@ class Client:
         if answer.is_success:
             return answer.json()
         raise ServiceRefused(_detail(answer))
+
+
+def _authority(path: str | None) -> "ssl.SSLContext | bool":
+    """Whose certificates count: those of $SEAWALL_CA, else the well-known ones. InputError."""
+    if not path:
+        return True
+    import ssl
+
+    try:
+        return ssl.create_default_context(cafile=path)
+    except OSError as error:
+        remedy = "name a PEM file with the authority's certificate"
+        raise InputError(f"${CA_ENV}", f"cannot use {path} ({error.strerror or error})", remedy) from error
 
 
 def _detail(answer: "httpx.Response") -> str:

@@ -7,22 +7,22 @@ import os
 import re
 import stat
 from collections.abc import Mapping
-from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, IPvAnyAddress, model_validator
+from pydantic import BeforeValidator, Field, IPvAnyAddress, model_validator
 
 from seawall.config_alerting import Alertmanager, Notify
-from seawall.config_api import RequestLimits
+from seawall.config_api import Server
 from seawall.config_audit import Audit
-from seawall.config_keyless import Keyless
+from seawall.config_base import Model
 from seawall.config_repairs import Repairs
 from seawall.config_runs import Runs
 from seawall.config_slo import Incidents, Maintenance
 from seawall.config_stores import AtScale
+from seawall.config_trust import Trust
 from seawall.core.errors import InputError
-from seawall.core.times import parse_duration, parse_time
+from seawall.core.times import parse_duration
 from seawall.yamlfile import Document, read_yaml, validate
 
 CONFIG_ENV = "SEAWALL_CONFIG"
@@ -60,76 +60,6 @@ LogSource = Annotated[Path | str, BeforeValidator(_log_source)]
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0)]
 HttpUrl = Annotated[str, BeforeValidator(_http_url)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
-
-
-class Model(BaseModel):
-    """Frozen, and unknown keys are errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-def _moment(value: object) -> object:
-    """A time or a day (its first second, UTC) -> Unix seconds."""
-    if isinstance(value, date):
-        value = value.isoformat()
-    return parse_time(value) if isinstance(value, str) else value
-
-
-def _key(value: object) -> object:
-    return {"file": value} if isinstance(value, str | Path) else value
-
-
-def revoked(value: Path | str) -> Path | str:
-    """`sha256:<hex>` stays text, everything else is a path. ValueError."""
-    if not isinstance(value, str) or not value.startswith("sha256:"):
-        return Path(value) if isinstance(value, str) else value
-    if not re.fullmatch(r"sha256:[0-9a-f]{64}", value):
-        raise ValueError(f"{value!r} is no fingerprint; write it like sha256:<64 hex digits>")
-    return value
-
-
-Moment = Annotated[float, BeforeValidator(_moment)]
-Revoked = Annotated[Path | str, BeforeValidator(revoked)]
-
-
-class SigningKey(Model):
-    """A public key, and between which times its signatures count."""
-
-    file: Path
-    not_before: Moment | None = None
-    not_after: Moment | None = None
-
-    @model_validator(mode="after")
-    def _in_order(self) -> "SigningKey":
-        if self.not_before is not None and self.not_after is not None and self.not_before >= self.not_after:
-            raise ValueError("not_before is not before not_after; exchange them")
-        return self
-
-
-class Believed(Model):
-    """Whose signatures count: keys, and authorities of certificates."""
-
-    keys: tuple[Annotated[SigningKey, BeforeValidator(_key)], ...] = ()
-    trust_store: Path | None = None
-    keyless: Keyless | None = None
-
-
-class TrustRule(Believed):
-    """For the repositories that `match` (`*` crosses slashes), instead of the registry's own."""
-
-    match: str = Field(min_length=1)
-
-
-class Trust(Believed):
-    """Whose signatures count in a registry; what is revoked counts nowhere in it."""
-
-    revoked: tuple[Revoked, ...] = ()
-    repositories: tuple[TrustRule, ...] = ()
-
-    @property
-    def configured(self) -> bool:
-        """Is there anybody to believe?"""
-        return any(it.keys or it.trust_store or it.keyless for it in (self, *self.repositories))
 
 
 class Process(Model):
@@ -298,17 +228,6 @@ class Pulls(Model):
         "cosign", "notation", "trivy", "grype", "syft", "clair", "kyverno", "policy-controller", "ratify",
     )  # fmt: skip
     exclude_users: tuple[str, ...] = ("robot$*Trivy-*", "robot$*Clair-*")
-
-
-class Server(RequestLimits):
-    """Where Seawall itself listens."""
-
-    host: str = "127.0.0.1"
-    port: int = Field(default=8700, ge=0, le=65535)
-    public_url: HttpUrl | None = None
-    tls_cert: Path | None = None
-    tls_key: Path | None = None
-    allowed_hosts: tuple[str, ...] = ()
 
 
 class Webhook(Model):

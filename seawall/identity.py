@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from threading import Lock
 from typing import Any
 
 from seawall.core.accounts import (
@@ -17,7 +18,7 @@ from seawall.core.accounts import (
 )
 from seawall.core.errors import Conflict, InputError, NotFound
 from seawall.core.ports import Clock, RecordStore
-from seawall.identity_limits import Limits
+from seawall.identity_limits import KNOWN, Limits
 from seawall.identity_secrets import (
     Vault,
     check_password,
@@ -37,8 +38,11 @@ IDLE = 2 * 3600.0  # and without a request
 SETUP = 900.0  # to choose a password and enrol the second factor
 ROTATE = 900.0  # the cookie's secret changes that often
 GRACE = 60.0  # for requests that were under way then
+REMEMBERED = 1.0  # a token is asked of the store that often; another replica's revocation waits so long
+MOST_KNOWN = 1000
 TOUCH = 60.0  # `last used` is that exact
 REFUSED = "name, password or code is wrong"
+WRONG_CODE = "the code is wrong, or was used before; wait for the next one"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,11 @@ class Accounts:
         self._store, self._records, self._clock, self._vault = store, records, clock, vault
         self.limits = Limits(store, clock)
         self.password_changed: Callable[[], None] = lambda: None
+        self._turn = Lock()
+        self._known: dict[
+            str, tuple[float, int, Token]
+        ] = {}  # by hash: asked at, `changes` then, what was found
+        self.changes = 0  # of who may ask, by this process; an open stream looks again when it has moved
 
     # users ---------------------------------------------------------------------------------
 
@@ -71,6 +80,12 @@ class Accounts:
             raise NotFound(f"no user {name!r}; `seawall user list` lists them")
         return found
 
+    def _local(self, name: str) -> User:
+        user = self.user(name)
+        if user.issuer:
+            raise Conflict(f"the password and second factor of {name} are kept by {user.issuer}")
+        return user
+
     def add_user(self, name: str, role: str, grants: Mapping[str, str], by: str) -> str:
         """A new account's one-time password."""
         _check_roles(role, grants)
@@ -81,12 +96,12 @@ class Accounts:
 
     def reset(self, name: str, by: str) -> str:
         """A new one-time password; second factor, recovery codes and sessions are gone."""
-        password, user = one_time_password(), self.user(name)
+        password, user = one_time_password(), self._local(name)
         fresh = replace(
             user, password=hash_password(password), totp="", new_totp="", recovery=(), must_change=True
         )
         self._store.save_user(fresh, by, "user.reset", {}, self._clock.now())
-        self._store.end_sessions(name=name)
+        self._end(name=name)
         return password
 
     def disable(self, name: str, disabled: bool, by: str) -> User:
@@ -95,7 +110,7 @@ class Accounts:
         saved = self._store.save_user(
             replace(self.user(name), disabled=disabled), by, word, {}, self._clock.now()
         )
-        self._store.end_sessions(name=name)
+        self._end(name=name)
         return saved
 
     def set_role(self, name: str, role: str, grants: Mapping[str, str], by: str) -> User:
@@ -105,7 +120,9 @@ class Accounts:
             raise Conflict("nobody changes their own role; ask another admin")
         changed = replace(self.user(name), role=role, grants=tuple(sorted(grants.items())))
         detail = {"role": role, "registries": dict(grants)}
-        return self._store.save_user(changed, by, "user.role", detail, self._clock.now())
+        saved = self._store.save_user(changed, by, "user.role", detail, self._clock.now())
+        self.changes += 1
+        return saved
 
     # logging in ----------------------------------------------------------------------------
 
@@ -132,27 +149,42 @@ class Accounts:
         except Conflict:  # the same code twice at the same moment
             raise self._refused(user, name, address) from None
         self.limits.right(name, address)
-        return saved, self._start(saved.name, "user", "", "full" if saved.ready else "setup")
+        return saved, self.begin(saved, now if saved.ready else None)
 
-    def _refused(self, user: User | None, name: str, address: str) -> LoginRefused:
+    def begin(self, user: User, confirmed: float | None) -> str:
+        """The secret of a session for a user who has logged in; `confirmed`: when their second factor was
+        seen, here or at their provider."""
+        return self._start(user.name, "user", "", "full" if user.ready else "setup", confirmed)
+
+    def seal(self, text: str) -> str:
+        """For a cookie that only this Seawall can read."""
+        return self._vault.seal_at(text, self._clock.now())
+
+    def unseal(self, sealed: str, within: float) -> str | None:
+        """The text, if it was sealed here, so many seconds ago at most."""
+        return self._vault.open_within(sealed, within, self._clock.now())
+
+    def _refused(self, user: User | None, name: str, address: str, why: str = REFUSED) -> LoginRefused:
         self.limits.wrong(name, address)
         # People type passwords into the wrong field, so that an unknown name is not written down.
         known = user.name if user else "(unknown)"
         self._records.audit(known, "login.failed", known, {"address": address}, self._clock.now())
-        return LoginRefused(REFUSED)
+        return LoginRefused(why)
 
     def log_in_with_token(self, secret: str) -> tuple[Identity, str] | None:
         """A session made from a token."""
         who = self.by_token(secret)
         return (who, self._start(who.name, "token", hash_secret(secret), "full")) if who else None
 
-    def _start(self, name: str, kind: str, source: str, stage: str) -> str:
+    def _start(self, name: str, kind: str, source: str, stage: str, confirmed: float | None = None) -> str:
         secret, now = secrets.token_urlsafe(32), self._clock.now()
         until = now + (ABSOLUTE if stage == "full" else SETUP)
         id = secrets.token_hex(16)
         self._store.start_session(
             Session(id, hash_secret(secret), name, kind, source, stage, now, now, now, until)
         )
+        if confirmed is not None:
+            self.confirm(id, confirmed)
         return secret
 
     # the account's owner -------------------------------------------------------------------
@@ -160,7 +192,7 @@ class Accounts:
     def change_password(self, name: str, old: str, new: str, address: str) -> None:
         """With the old one; a one-time password is over then, and so are all sessions."""
         self.limits.check(name, address)
-        user = self.user(name)
+        user = self._local(name)
         if not right_password(user, old):
             raise self._refused(user, name, address)
         check_password(name, new)
@@ -168,12 +200,12 @@ class Accounts:
             raise InputError("password", "it is the old one", "choose another")
         changed = replace(user, password=hash_password(new), must_change=False)
         self._store.save_user(changed, name, "user.password", {}, self._clock.now())
-        self._store.end_sessions(name=name)
+        self._end(name=name)
         self.password_changed()
 
     def begin_totp(self, name: str) -> tuple[str, str]:
         """(secret, otpauth URI) of a second factor that counts once `confirm_totp` has seen a code of it."""
-        user = self.user(name)
+        user = self._local(name)
         if user.totp:
             raise Conflict("a second factor is enrolled; an admin resets the account if it is lost")
         if user.new_totp:  # shown again, so that a reload does not void what the app has scanned
@@ -200,21 +232,42 @@ class Accounts:
             user, totp=user.new_totp, new_totp="", step=step, recovery=tuple(hash_secret(it) for it in codes)
         )
         self._store.save_user(done, name, "user.totp", {}, now)
-        self._store.end_sessions(name=name)
+        self._end(name=name)
         return codes
 
     def second_factor(self, name: str, code: str, address: str) -> None:
-        """A fresh code of a logged-in user, such as before an approval. LoginRefused."""
+        """A fresh code of a logged-in user, such as before an approval. LoginRefused, TooManyAttempts."""
         self.limits.check(name, address)
-        user = self.user(name)
-        used = use_code(user, code, self._vault, self._clock.now())
+        user, now = self.user(name), self._clock.now()
+        used = use_code(user, code, self._vault, now)
         if used is None:
-            raise self._refused(user, name, address)
-        detail = {"address": address, "second": used[1]}
-        self._store.save_user(used[0], name, "login.confirmed", detail, self._clock.now())
+            raise self._refused(user, name, address, WRONG_CODE)
+        try:
+            self._store.save_user(
+                used[0], name, "login.confirmed", {"address": address, "second": used[1]}, now
+            )
+        except Conflict:  # the same code twice at the same moment
+            raise self._refused(user, name, address, WRONG_CODE) from None
+        self.limits.right(name, address)
+
+    def confirmed_at(self, session: str) -> float | None:
+        """When this session's second factor was last seen; None if never. Kept with the attempts."""
+        found = self._store.attempts([f"confirmed:{session}"])
+        return found[f"confirmed:{session}"][1] if found else None
+
+    def confirm(self, session: str, at: float | None = None) -> None:
+        """It has been seen, now or then."""
+        now = self._clock.now()
+        self._store.note_attempts({f"confirmed:{session}": 1}, now if at is None else at, now - KNOWN)
+
+    def unconfirm(self, session: str) -> None:
+        """It counts no more."""
+        now = self._clock.now()
+        self._store.note_attempts({f"confirmed:{session}": 0}, now, now - KNOWN)
 
     def fresh_session(self, name: str) -> str:
-        """After a change of password or second factor: a new secret for the owner, who has just proved it."""
+        """After a change of password or second factor: a new secret for the owner. An approval needs a code
+        yet: whoever knows the old password alone shall not get around it."""
         return self._start(name, "user", "", "full" if self.user(name).ready else "setup")
 
     # tokens and sessions -------------------------------------------------------------------
@@ -238,6 +291,7 @@ class Accounts:
     def revoke_token(self, name: str, by: str) -> None:
         """It opens nothing from now on. NotFound."""
         self._store.revoke_token(name, by, self._clock.now())
+        self.changes += 1
 
     def was_revoked(self, secret: str) -> bool:
         """Was this token revoked?"""
@@ -253,12 +307,42 @@ class Accounts:
 
     def _bearer(self, hashed: str, via: str) -> Identity | None:
         now = self._clock.now()
-        found = self._store.live_token(hashed, now)
+        found = self._live(hashed, now)
         if found is None:
             return None
         if now - (found.used_at or 0.0) > TOUCH:
             self._store.touch_token(hashed, now)
+            with self._turn:
+                self._known.pop(hashed, None)
         return Identity(found.name, found.role, via, found.grants)
+
+    def _live(self, hashed: str, now: float) -> Token | None:
+        """The token, unless it is expired or revoked; asked of the store again after REMEMBERED seconds, or
+        when this process has changed who may ask."""
+        at, changes, known = self._known.get(hashed, (0.0, -1, None))
+        if known is None or changes != self.changes or not 0 <= now - at < REMEMBERED:
+            changes = self.changes
+            known = self._store.live_token(hashed, now)
+            with self._turn:
+                self._known.pop(hashed, None)
+                if known is not None:
+                    self._known[hashed] = (now, changes, known)
+                if len(self._known) > MOST_KNOWN:
+                    del self._known[next(iter(self._known))]
+        return known if known and (known.until is None or known.until > now) else None
+
+    def still(self, who: Identity, session: str, hashed: str) -> bool:
+        """May the asker of an open stream still ask, with the same rights? `session` is its id, `hashed` a
+        bearer token's hash; both "" for the socket. It counts as no use of them."""
+        if session:
+            found = self._store.session_with(session)
+            return found is not None and not self._over(found) and self._holder(found) == who
+        return not hashed or self._bearer(hashed, who.via) == who
+
+    def _over(self, session: Session) -> bool:
+        now = self._clock.now()
+        idle = SETUP if session.stage == "setup" else IDLE
+        return now >= session.until or now - session.used_at > idle
 
     def resume(self, secret: str) -> Entry | None:
         """What a live cookie stands for. A secret that was given up ends its session: it was stolen."""
@@ -266,14 +350,13 @@ class Accounts:
         session = self._store.session_of(hashed)
         if session is None:
             return None
-        idle = SETUP if session.stage == "setup" else IDLE
-        over = now >= session.until or now - session.used_at > idle
+        over = self._over(session)
         if session.previous == hashed and now - session.rotated_at > GRACE:
             self._records.audit(session.name, "session.reused", session.name, {}, now)
             over = True
         who = None if over else self._holder(session)
         if over or (session.stage == "full" and who is None):
-            self._store.end_sessions(id=session.id)
+            self._end(id=session.id)
             return None
         session, fresh = self._turned(session, hashed, secret, now)
         return Entry(session, who if session.stage == "full" else None, fresh)
@@ -299,11 +382,15 @@ class Accounts:
             self._store.save_session(turned)
         return turned, fresh
 
+    def _end(self, id: str = "", name: str = "") -> None:
+        self._store.end_sessions(id=id, name=name)
+        self.changes += 1
+
     def log_out(self, secret: str) -> None:
         """End a session."""
         session = self._store.session_of(hash_secret(secret))
         if session:
-            self._store.end_sessions(id=session.id)
+            self._end(id=session.id)
             self._records.audit(session.name, "session.ended", session.name, {}, self._clock.now())
 
 

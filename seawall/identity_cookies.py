@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from seawall.identity import ABSOLUTE
+from seawall.identity_confirm import Proof
 from seawall.service import SESSION_COOKIE, Service
 
 
@@ -52,3 +53,8 @@ def take(response: Response, request: Request, service: Service) -> None:
 def address_of(request: Request) -> str:
     """Where the request comes from; headers of a proxy are not trusted."""
     return request.client.host if request.client else "unknown"
+
+
+def proof_of(request: Request, code: str) -> Proof:
+    """What a request brings for an approval."""
+    return Proof(request.scope.get("seawall.entry"), code.strip(), address_of(request))

@@ -5,6 +5,7 @@ import logging
 import socket
 import struct
 import sys
+from functools import partial
 from pathlib import Path
 
 import uvicorn
@@ -14,7 +15,49 @@ from seawall import app as wiring
 from seawall import identity_files
 from seawall.api.gate import SOCKET_CLIENT
 from seawall.config import Config
+from seawall.core.errors import InputError
 from seawall.statefolder import StateFolder
+from seawall.tls import Certificate
+
+RENEW = 10.0  # seconds between two looks at the certificate's files
+log = logging.getLogger(__name__)
+
+
+class Listening(uvicorn.Server):
+    """A port, with TLS where there is a certificate, and the folder's socket, which is plain: it does not
+    leave this machine, and the kernel says who is at its other end."""
+
+    def __init__(self, config: uvicorn.Config, local: socket.socket, certificate: Certificate | None) -> None:
+        super().__init__(config)
+        self._local, self._certificate = local, certificate
+        self._renewing: asyncio.Task[None] | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen on both."""
+        await super().startup(sockets)
+        config = self.config
+        protocol = partial(
+            PeerProtocol, config=config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        loop = asyncio.get_running_loop()
+        self.servers.append(await loop.create_server(protocol, sock=self._local, backlog=config.backlog))
+        if self._certificate:
+            self._renewing = asyncio.create_task(self._renew(self._certificate))
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the watch over the certificate, too."""
+        if self._renewing:
+            self._renewing.cancel()
+        await super().shutdown([*(sockets or []), self._local])
+
+    async def _renew(self, certificate: Certificate) -> None:
+        while True:
+            await asyncio.sleep(RENEW)
+            try:
+                if await asyncio.to_thread(certificate.renew):
+                    log.info("the certificate was read again")
+            except InputError as error:
+                log.error("the old certificate goes on: %s", error)
 
 
 class PeerProtocol(HttpToolsProtocol):
@@ -39,6 +82,7 @@ def up(config: Config, state_path: Path, host: str, port: int) -> None:
         logging.getLogger(noisy).setLevel(logging.WARNING)
     state = StateFolder(state_path)
     state.acquire()
+    certificate = Certificate(config.server) if config.server.tls_cert else None
     tcp = wiring.listen(host, port)
     service, stores = wiring.build_service(config, state)
     identity_files.first_token(service.accounts, state)
@@ -50,7 +94,7 @@ def up(config: Config, state_path: Path, host: str, port: int) -> None:
     for fault in service.broken_playbooks:
         logging.warning("playbook left out: %s", fault)
     application = wiring.build_app(service, wiring.lifespan_of(service, stores, state))
-    server = uvicorn.Server(
+    server = Listening(
         uvicorn.Config(
             application,
             http=PeerProtocol,
@@ -60,12 +104,13 @@ def up(config: Config, state_path: Path, host: str, port: int) -> None:
             server_header=False,
             proxy_headers=False,
             timeout_graceful_shutdown=3,
-            ssl_certfile=config.server.tls_cert,
-            ssl_keyfile=config.server.tls_key,
-        )
+            ssl_context_factory=(lambda *_: certificate.context) if certificate else None,
+        ),
+        state.listen(),
+        certificate,
     )
-    scheme = "https" if config.server.tls_cert else "http"
+    scheme = "https" if certificate else "http"
     shown = f"[{host}]" if ":" in host else host
     logging.info("Seawall at %s://%s:%d (state in %s)", scheme, shown, tcp.getsockname()[1], state.path)
     logging.info("log in with the token in %s", state.path / "admin-token")
-    server.run(sockets=[tcp, state.listen()])
+    server.run(sockets=[tcp])

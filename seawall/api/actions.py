@@ -2,17 +2,19 @@
 
 from typing import Any, Literal
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 
 from seawall import shapes
 from seawall.api import models
 from seawall.api.deps import Approver, Limit, Operator, ServiceDep, Viewer
+from seawall.api.hops import OneHop
 from seawall.api.matching import IfNoneMatch, Seen, must_match, tag, tagged
 from seawall.api.paging import Cursor, walk
 from seawall.core.actions import Action, ActionState
+from seawall.identity_cookies import proof_of
 
-router = APIRouter(prefix="/api/v1", tags=["actions"])
+router = APIRouter(route_class=OneHop, prefix="/api/v1", tags=["actions"])
 
 
 class Decision(BaseModel):
@@ -20,6 +22,12 @@ class Decision(BaseModel):
 
     reason: str = Field(default="", max_length=2000, examples=["the preview is what I would do by hand"])
     digest: str | None = Field(default=None, max_length=64, description="`preview.digest` of what was read")
+
+
+class Consent(Decision):
+    """An approval; `code` where a local user's session must prove its second factor again."""
+
+    code: str = Field(default="", max_length=32, examples=["123456"])
 
 
 class Switch(BaseModel):
@@ -68,15 +76,17 @@ def history(id: str, service: ServiceDep, who: Viewer) -> Any:
 @router.post("/actions/{id}/approve", response_model=models.Action)
 def approve(
     id: str,
+    request: Request,
     response: Response,
     service: ServiceDep,
     who: Approver,
     seen: Seen,
-    body: Decision | None = None,
+    body: Consent | None = None,
 ) -> Any:
     """Consent to the preview as it stands; `digest` binds exactly what was read."""
     decision = _decision(service, id, seen, body)
-    return _told(response, service.approve(id, who, decision.reason, decision.digest))
+    proof = proof_of(request, body.code if body else "")
+    return _told(response, service.approve(id, who, decision.reason, decision.digest, proof))
 
 
 @router.post("/actions/{id}/reject", response_model=models.Action)

@@ -7,9 +7,10 @@ from pydantic import BaseModel, Field
 
 from seawall import shapes
 from seawall.api.deps import Admin, Limit, ServiceDep
+from seawall.api.hops import OneHop
 from seawall.core.times import rfc3339
 
-router = APIRouter(prefix="/api/v1/audit", tags=["audit"])
+router = APIRouter(route_class=OneHop, prefix="/api/v1/audit", tags=["audit"])
 
 
 class AuditEntry(BaseModel):

@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 
 from seawall import identity_cookies as cookies
 from seawall.api.deps import ServiceDep, identity
+from seawall.api.hops import OneHop
 from seawall.core.accounts import Identity, LoginRefused, TooManyAttempts
 from seawall.core.errors import Refused
 from seawall.core.times import rfc3339
@@ -17,7 +18,7 @@ from seawall.identity_cookies import address_of
 from seawall.identity_secrets import qr_of
 from seawall.service import Service
 
-router = APIRouter(prefix="/api/v1/auth", tags=["auth"])
+router = APIRouter(route_class=OneHop, prefix="/api/v1/auth", tags=["auth"])
 T = TypeVar("T")
 
 

@@ -1,6 +1,11 @@
-"""What routes ask for: the service, who asks, and a bounded body."""
+"""What routes ask for: the service, who asks, and a bounded body.
 
-from collections.abc import Callable
+All are coroutines: a plain function would cost each request a hop to another thread, and on a busy core a
+wait for the interpreter's lock.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 from fastapi import Depends, Query, Request
@@ -14,24 +19,26 @@ from seawall.service import Service
 BODY_LIMIT = 1024 * 1024
 
 
-def service(request: Request) -> Service:
+async def service(request: Request) -> Service:
     """The service that seawall.app wired."""
     found: Service = request.app.state.service
     return found
 
 
-def identity(request: Request) -> Identity:
+async def identity(request: Request) -> Identity:
     """Who asks, with the role that counts here; the gate has let nobody in without."""
     who: Identity | None = request.scope.get("seawall.identity")
     if who is None:
         raise HTTPException(401, "log in, or send a bearer token")
-    return narrowed(request, service(request), who)
+    if not who.grants:
+        return who
+    return await asyncio.to_thread(narrowed, request, request.app.state.service, who)
 
 
-def needs(role: str) -> Callable[[Identity], Identity]:
+def needs(role: str) -> Callable[[Identity], Awaitable[Identity]]:
     """A dependency that lets only this role and higher ones through."""
 
-    def check(who: Annotated[Identity, Depends(identity)]) -> Identity:
+    async def check(who: Annotated[Identity, Depends(identity)]) -> Identity:
         if not who.may(role):
             raise Refused(f"{who.name} has the role {who.role} here; this needs the role {role}")
         return who

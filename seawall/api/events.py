@@ -7,12 +7,13 @@ from fastapi import APIRouter, Query
 from seawall import shapes
 from seawall.api import models
 from seawall.api.deps import Limit, ServiceDep, Viewer
+from seawall.api.hops import OneHop
 from seawall.api.paging import Cursor
 from seawall.core.errors import InputError
 from seawall.core.times import parse_time
 from seawall.event_search import Search, find
 
-router = APIRouter(prefix="/api/v1", tags=["events"])
+router = APIRouter(route_class=OneHop, prefix="/api/v1", tags=["events"])
 DAY = 86400.0
 Time = Annotated[str | None, Query(max_length=64, description="RFC 3339", examples=["2026-11-24T03:00:00Z"])]
 Text = Annotated[str | None, Query(max_length=200)]

@@ -21,6 +21,7 @@ from seawall.core.accounts import Identity
 from seawall.core.errors import StoreUnavailable
 from seawall.identity import ABSOLUTE, Entry
 from seawall.identity_cookies import cookie_of, is_secure
+from seawall.identity_secrets import hash_secret
 from seawall.service import SESSION_COOKIE, Service
 
 SOCKET_CLIENT = "unix:"
@@ -52,6 +53,7 @@ HSTS = (b"strict-transport-security", b"max-age=31536000")
 class _Caller:
     who: Identity | None = None
     entry: Entry | None = None
+    token: str = ""  # its hash
 
 
 class Gate:
@@ -76,6 +78,7 @@ class Gate:
                 answer = problem(503, "the records cannot be asked at the moment; try again soon")
         if answer is None:
             scope["seawall.identity"], scope["seawall.entry"] = caller.who, caller.entry
+            scope["seawall.token"] = caller.token
             answer = self._refusal(scope, headers, caller)
         if answer is None and scope["method"] not in SAFE and not scope["path"].startswith(WEBHOOKS):
             body = await _body(headers, receive)
@@ -95,7 +98,7 @@ class Gate:
             return _Caller(Identity(_user_name(uid), "admin", "socket"))
         scheme, _, token = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer" and token:
-            return _Caller(self._service.accounts.by_token(token.strip()))
+            return _Caller(self._service.accounts.by_token(token.strip()), None, hash_secret(token.strip()))
         secret = cookie_of(headers)
         entry = self._service.accounts.resume(secret) if secret else None
         return _Caller(entry.who, entry) if entry else _Caller()

@@ -8,12 +8,13 @@ from fastapi import APIRouter, Header, Path, Query, Response
 from seawall import shapes
 from seawall.api import models
 from seawall.api.deps import Admin, Limit, ServiceDep, Viewer
+from seawall.api.hops import OneHop
 from seawall.api.matching import tagged
 from seawall.api.paging import Cursor
 from seawall.core.errors import NotFound, Stale
 from seawall.images import carry_out, plan, registry_of
 
-router = APIRouter(prefix="/api/v1/images", tags=["images"])
+router = APIRouter(route_class=OneHop, prefix="/api/v1/images", tags=["images"])
 Registry = Annotated[str, Path(max_length=63)]
 PART = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
 Repository = Annotated[str, Path(max_length=255, pattern=rf"^{PART}(?:/{PART})*$", examples=["team/app"])]

@@ -8,11 +8,12 @@ from pydantic import BaseModel, Field
 from seawall import shapes
 from seawall.api import models
 from seawall.api.deps import Limit, Operator, ServiceDep, Viewer
+from seawall.api.hops import OneHop
 from seawall.api.matching import IfNoneMatch, Seen, tag, tagged
 from seawall.api.paging import Cursor, walk
 from seawall.core.incidents import Incident, IncidentState
 
-router = APIRouter(prefix="/api/v1/incidents", tags=["incidents"])
+router = APIRouter(route_class=OneHop, prefix="/api/v1/incidents", tags=["incidents"])
 
 
 class Reason(BaseModel):

@@ -18,7 +18,7 @@ def tag(id: str, version: int) -> str:
     return f'"{id}.{version}"'
 
 
-def _seen(
+async def _seen(
     id: str,
     if_match: Annotated[
         str | None,

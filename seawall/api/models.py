@@ -340,6 +340,23 @@ class Report(Answer):
     incidents: list[dict[str, Any]]
 
 
+class Compliance(Answer):
+    """A month for an auditor; docs/reports.md lists the fields."""
+
+    month: str = Field(examples=["2026-10"])
+    start: str
+    end: str
+    until: str
+    audit: dict[str, Any]
+    actions: list[dict[str, Any]]
+    pulls: list[dict[str, Any]]
+    deletions: list[dict[str, Any]]
+    cut: bool
+    accounts: list[dict[str, Any]]
+    failed_logins: list[dict[str, Any]]
+    changes: list[dict[str, Any]]
+
+
 class Taken(Answer):
     """A delivery that was committed."""
 

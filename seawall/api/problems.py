@@ -9,6 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from starlette.exceptions import HTTPException
 
+from seawall.core.accounts import TooManyAttempts
 from seawall.core.errors import SeawallError
 from seawall.service import Identity, http_status
 
@@ -24,6 +25,8 @@ def problem(status: int, detail: str, headers: dict[str, str] | None = None) -> 
 
 async def _ours(_request: Request, error: Exception) -> JSONResponse:
     status = http_status(error)
+    if isinstance(error, TooManyAttempts):
+        return problem(status, str(error), {"Retry-After": str(int(error.seconds) + 1)})
     return problem(status, str(error), {"Retry-After": "5"} if status == 503 else None)
 
 

@@ -6,9 +6,10 @@ from fastapi import APIRouter
 
 from seawall.api import models
 from seawall.api.deps import Limit, ServiceDep, Viewer
+from seawall.api.hops import OneHop
 from seawall.api.paging import Cursor, cut
 
-router = APIRouter(prefix="/api/v1", tags=["records"])
+router = APIRouter(route_class=OneHop, prefix="/api/v1", tags=["records"])
 
 
 @router.get("/playbooks", response_model=models.Page[models.Playbook])

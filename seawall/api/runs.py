@@ -2,22 +2,24 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from itertools import islice
 from typing import Any
 
-from fastapi import APIRouter, Header
+from fastapi import APIRouter, Header, Request
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from remediation.output import Line
 from seawall import shapes
 from seawall.api import models
 from seawall.api.deps import Limit, ServiceDep, Viewer
+from seawall.api.hops import OneHop
+from seawall.api.lasting import Asker, while_allowed
 from seawall.core.actions import OPEN_STATES, Action
 from seawall.core.times import rfc3339
 from seawall.service import Service
 
-router = APIRouter(prefix="/api/v1", tags=["actions"])
+router = APIRouter(route_class=OneHop, prefix="/api/v1", tags=["actions"])
 TURN = 0.3
 """Seconds between two looks at a run's log."""
 AT_ONCE = 200
@@ -33,14 +35,15 @@ def output(id: str, service: ServiceDep, who: Viewer, limit: Limit = 50, cursor:
 
 @router.get("/actions/{id}/follow", response_class=EventSourceResponse)
 async def follow(
-    id: str, service: ServiceDep, who: Viewer, last_event_id: str = Header(default="")
+    id: str, request: Request, service: ServiceDep, who: Viewer, last_event_id: str = Header(default="")
 ) -> EventSourceResponse:
     """The same, live: events `line` and `state`, and `end` when the action is over."""
     await asyncio.to_thread(service.records.action, id)
-    return EventSourceResponse(_follow(service, id, last_event_id), ping=15)
+    lines = while_allowed(_follow(service, id, last_event_id), Asker(request, service))
+    return EventSourceResponse(lines, ping=15)
 
 
-async def _follow(service: Service, id: str, cursor: str) -> AsyncIterator[ServerSentEvent]:
+async def _follow(service: Service, id: str, cursor: str) -> AsyncGenerator[ServerSentEvent, None]:
     state = ""
     while True:
         # The state is read before the lines: what an ended action said has been written by then.

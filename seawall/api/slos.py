@@ -7,12 +7,13 @@ from fastapi import APIRouter, Query
 from seawall import shapes
 from seawall.api import models
 from seawall.api.deps import Limit, ServiceDep, Viewer
+from seawall.api.hops import OneHop
 from seawall.api.paging import Cursor, cut, held
 from seawall.core.errors import InputError
 from seawall.core.times import parse_time
 from seawall.trends import trends
 
-router = APIRouter(prefix="/api/v1", tags=["slos"])
+router = APIRouter(route_class=OneHop, prefix="/api/v1", tags=["slos"])
 At = Annotated[str | None, Query(description="An RFC 3339 time.", examples=["2026-11-24T03:00:00Z"])]
 Matrix = Annotated[int, Query(ge=1, le=200)]
 

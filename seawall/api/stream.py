@@ -4,13 +4,14 @@ import asyncio
 import json
 import secrets
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from seawall.api.deps import Viewer
+from seawall.api.deps import ServiceDep, Viewer
+from seawall.api.lasting import Asker, while_allowed
 from seawall.core.errors import Overloaded
 
 router = APIRouter(prefix="/api/v1", tags=["stream"])
@@ -51,7 +52,7 @@ class Broadcast:
                 queue.get_nowait()
             queue.put_nowait(event)
 
-    def subscribe(self, last: str = "") -> AsyncIterator[ServerSentEvent]:
+    def subscribe(self, last: str = "") -> AsyncGenerator[ServerSentEvent, None]:
         """Messages after the id `last`, or from now on. Overloaded when too many listen."""
         if len(self._clients) >= CLIENTS:
             raise Overloaded(f"{CLIENTS} clients listen already; try again later")
@@ -71,7 +72,7 @@ class Broadcast:
 
     async def _read(
         self, queue: asyncio.Queue[ServerSentEvent], missed: list[ServerSentEvent]
-    ) -> AsyncIterator[ServerSentEvent]:
+    ) -> AsyncGenerator[ServerSentEvent, None]:
         try:
             for event in missed:
                 yield event
@@ -84,6 +85,7 @@ class Broadcast:
 @router.get("/stream", response_class=EventSourceResponse)
 async def stream(
     request: Request,
+    service: ServiceDep,
     who: Viewer,
     last_event_id: Annotated[
         str, Header(max_length=64, description="The last id that was seen: what came after it is sent first.")
@@ -91,4 +93,5 @@ async def stream(
 ) -> EventSourceResponse:
     """Live: slos, incident, action, run, anomaly, freeze, and reset where a resume is no longer possible."""
     broadcast: Broadcast = request.app.state.broadcast
-    return EventSourceResponse(broadcast.subscribe(last_event_id), ping=15)
+    events = while_allowed(broadcast.subscribe(last_event_id), Asker(request, service))
+    return EventSourceResponse(events, ping=15)

@@ -7,12 +7,13 @@ from pydantic import BaseModel, Field
 
 from seawall import shapes
 from seawall.api.deps import Admin, ServiceDep
+from seawall.api.hops import OneHop
 from seawall.api.users import Name, Roles
 from seawall.core.accounts import NAME, Token
 from seawall.core.errors import InputError
 from seawall.core.times import parse_duration, rfc3339
 
-router = APIRouter(prefix="/api/v1/tokens", tags=["tokens"])
+router = APIRouter(route_class=OneHop, prefix="/api/v1/tokens", tags=["tokens"])
 
 
 class NewToken(Roles):

@@ -7,11 +7,12 @@ from pydantic import BaseModel, Field
 
 from seawall import shapes
 from seawall.api.deps import Admin, ServiceDep
+from seawall.api.hops import OneHop
 from seawall.core.accounts import NAME, User
 from seawall.core.errors import Conflict
 from seawall.core.times import rfc3339
 
-router = APIRouter(prefix="/api/v1/users", tags=["users"])
+router = APIRouter(route_class=OneHop, prefix="/api/v1/users", tags=["users"])
 Role = Literal["none", "viewer", "operator", "approver", "admin"]
 RegistryRole = Literal["viewer", "operator", "approver", "admin"]
 Name = Annotated[str, Path(max_length=128)]
@@ -31,7 +32,8 @@ class NewUser(Roles):
 
 
 class Account(BaseModel):
-    """A local account. `must_change`: its password is a one-time one."""
+    """An account. `must_change`: its password is a one-time one; `issuer`: the provider that keeps it
+    instead (an external user), else null."""
 
     name: str = Field(examples=["ada"])
     role: str = Field(examples=["approver"])
@@ -42,6 +44,7 @@ class Account(BaseModel):
     recovery_codes: int = Field(description="how many are left")
     created_at: str
     last_login: str | None
+    issuer: str | None
 
 
 class Accounts(BaseModel):
@@ -69,6 +72,7 @@ def shape(user: User) -> dict[str, Any]:
         "recovery_codes": len(user.recovery),
         "created_at": rfc3339(user.created_at),
         "last_login": rfc3339(user.last_login) if user.last_login else None,
+        "issuer": user.issuer or None,
     }
 
 

@@ -8,7 +8,7 @@ from cryptography.fernet import Fernet
 
 from seawall.core.accounts import Identity, LoginRefused, TooManyAttempts
 from seawall.core.errors import Conflict, InputError, NotFound
-from seawall.identity import ABSOLUTE, GRACE, IDLE, ROTATE, Accounts
+from seawall.identity import ABSOLUTE, GRACE, IDLE, REMEMBERED, ROTATE, Accounts
 from seawall.identity_files import first_token, first_user, vault_of
 from seawall.identity_limits import network_of, wait_after
 from seawall.identity_secrets import STEP, Vault, check_password
@@ -170,6 +170,20 @@ def test_a_revoked_token_opens_nothing_nor_do_its_sessions(accounts, clock):
     assert accounts.was_revoked(secret)
     with pytest.raises(NotFound):
         accounts.revoke_token("ci", "root")
+
+
+def test_a_token_is_remembered_for_a_second_and_no_longer(accounts, records, clock):
+    secret = accounts.new_token("ci", "operator", {}, "root", T + 100)
+    for _ in range(2):  # the first use is written down, and so not remembered
+        assert accounts.by_token(secret).role == "operator"
+    records.revoke_token("ci", "root", T)  # by another Seawall on the same records
+    assert accounts.by_token(secret) is not None
+    clock.move(REMEMBERED)
+    assert accounts.by_token(secret) is None
+    short = accounts.new_token("short", "viewer", {}, "root", clock.now() + REMEMBERED / 2)
+    assert accounts.by_token(short) is not None and accounts.by_token(short) is not None
+    clock.move(REMEMBERED / 2)
+    assert accounts.by_token(short) is None, "its end counts at once"
 
 
 def test_a_session_ends_with_the_token_it_was_made_from(accounts, clock):
