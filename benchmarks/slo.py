@@ -49,7 +49,7 @@ def judged() -> Judged:
     """All rows of all registries, from scratch and in the middle of three cycles."""
     with tempfile.TemporaryDirectory() as folder:
         database = DuckDatabase(Path(folder))
-        _fill(database)
+        fill(database)
         names = [f"r{number}" for number in range(REGISTRIES)]
         samples = RecentSamples(DuckSamples(database), lambda: NOW)
         judge = Evaluator(load_rows(), load_windows(), samples, DuckEvents(database), STEP, names)
@@ -77,7 +77,7 @@ def rounds_of(day: int) -> tuple[Any, Any]:
     return rounds, value
 
 
-def _fill(database: DuckDatabase) -> None:
+def fill(database: DuckDatabase) -> None:
     for day in range(DAYS):
         rounds, value = rounds_of(day)
         _keep(database, "seawall_probe_success", '{"site": "local"}', rounds, value)
@@ -124,5 +124,7 @@ def _requests(database: DuckDatabase) -> None:
             "signature": text,
             "settles": text,
             "judged": np.full(size, np.nan),
+            "failure": [False] * size,
+            "sent": [0] * size,
         }
         database.insert("events", columns)

@@ -78,7 +78,7 @@ def _backfill(folder: Path, database: Path) -> None:
         with (folder / "day").open("w") as out:
             out.writelines(_lines(day))
             out.write("# EOF\n")
-        _promtool("create-blocks-from", "openmetrics", "--max-block-duration=24h", folder / "day", database)
+        promtool("create-blocks-from", "openmetrics", "--max-block-duration=24h", folder / "day", database)
 
 
 def _lines(day: int) -> Iterator[str]:
@@ -98,13 +98,13 @@ def _record(url: str, folder: Path, minute: str) -> None:
     rule = {"record": BASE, "expr": minute, "labels": {"slo": "availability"}}
     group = {"name": "minutes", "interval": "1m", "rules": [rule]}
     (folder / "base.yml").write_text(yaml.safe_dump({"groups": [group]}))
-    _promtool(
+    promtool(
         "create-blocks-from", "rules", f"--url={url}", f"--start={slo.START:.0f}", f"--end={slo.NOW:.0f}",
         f"--output-dir={folder / 'recorded'}", folder / "base.yml",
     )  # fmt: skip
 
 
-def _promtool(*arguments: str | Path) -> None:
+def promtool(*arguments: str | Path) -> None:
     done = subprocess.run(
         ["promtool", "tsdb", *map(str, arguments)], capture_output=True, text=True, check=False
     )

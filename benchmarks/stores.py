@@ -43,14 +43,14 @@ def measure() -> list[Figure]:
 def _cost(store: EventStore, count: int) -> float:
     """Microseconds an event."""
     spent = 0.0
-    for batch in _batches(count):
+    for batch in batches(count):
         began = time.process_time()
         assert store.append(batch, {"log": str(len(batch))}) == len(batch)
         spent += time.process_time() - began
     return spent / count * 1e6
 
 
-def _batches(count: int) -> Iterator[Sequence[Event]]:
+def batches(count: int) -> Iterator[Sequence[Event]]:
     for first in range(0, count, BATCH):
         yield [_event(number) for number in range(first, first + BATCH)]
 

@@ -16,6 +16,7 @@ import yaml
 from elastic_transport import Urllib3HttpNode
 from elastic_transport.client_utils import DEFAULT
 
+from seawall.demo.dialect import Asked, from_osmem, to_osmem
 from tests.serving import free_port, until
 
 PROMETHEUS = shutil.which("prometheus")
@@ -149,39 +150,19 @@ class EmulatorNode(Urllib3HttpNode):
 
 
 class OsmemNode(EmulatorNode):
-    """And osmem: it knows no vendor media types, no index.mode, no ILM, has OpenSearch's points in time, and
-    says truly that it is no Elasticsearch; `honest` lets it."""
+    """And osmem, by the rewriting of the demo; `honest` lets it say that it is no Elasticsearch."""
 
     honest = False
 
     def perform_request(self, method, target, body=None, headers=None, request_timeout=DEFAULT):
-        plain = {
-            name: value.replace("vnd.elasticsearch+", "").replace("; compatible-with=8", "")
-            for name, value in (headers or {}).items()
-        }
-        path = target.partition("?")[0]
-        if path.startswith(("/_component_template/", "/_index_template/")):
-            body = _without(body)
-        elif path == "/_pit":
-            target, body = "/_search/point_in_time", json.dumps({"pit_id": [json.loads(body)["id"]]}).encode()
-        target = target.replace("/_pit?", "/_search/point_in_time?")
-        answer = super().perform_request(method, target, body, plain, request_timeout)
-        told = json.loads(answer[1]) if path == "/" or path.endswith("/_pit") else {}
-        if path == "/" and not self.honest:
-            told["version"] = {"number": "8.19.0"}
-        elif "pit_id" in told:
-            told["id"] = told["pit_id"]
-        return type(answer)(answer[0], json.dumps(told).encode()) if told else answer
-
-
-def _without(body: bytes) -> bytes:
-    """A template without what osmem does not have: its data streams are plain indices."""
-    template = json.loads(body)
-    template.pop("data_stream", None)
-    settings = template["template"].get("settings", {}).get("index", {})
-    settings.pop("mode", None)
-    settings.pop("lifecycle", None)
-    return json.dumps(template).encode()
+        asked = to_osmem(Asked(method, target, dict(headers or {}), body))
+        answer = super().perform_request(
+            asked.method, asked.target, asked.body, asked.headers, request_timeout
+        )
+        if target == "/" and self.honest:
+            return answer
+        status, raw = from_osmem(target, answer[0].status, answer[1])
+        return type(answer)(replace(answer[0], status=status), raw)
 
 
 # noida has no composite aggregation: what groups is proven by the others.

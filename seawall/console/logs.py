@@ -1,4 +1,5 @@
-"""What the page of the logs shows: kept events that match, and how many there were over time."""
+"""What the page of the logs shows: kept events that match, and how many there were over time. The store
+counts and filters (seawall.core.looks), except by words."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,12 +7,13 @@ from dataclasses import dataclass
 from seawall.console.charts import Bar
 from seawall.core.errors import InputError
 from seawall.core.incidents import Incident
+from seawall.core.looks import is_failure
 from seawall.core.signals import Event
 from seawall.service import Service
 
 SPANS = {"15m": 900.0, "1h": 3600.0, "6h": 21600.0, "1d": 86400.0, "7d": 604800.0}
 LOOKED_AT = 2000
-"""A search looks at the newest so many events of the span; the page says when there were more."""
+"""A search for words looks at the newest so many events of the span; the page says when there were more."""
 SHOWN = 50
 BARS = 60
 BEFORE, AFTER, RELATED = 120.0, 120.0, 12
@@ -49,34 +51,44 @@ def search(service: Service, text: str, registry: str, within: str, only_failed:
         raise InputError("within", f"{within!r} is no span", f"use one of {', '.join(SPANS)}")
     now = service.clock.now()
     span = (now - SPANS[within], now + 1)
-    looked = service.events.recent(registry or None, *span, LOOKED_AT)
     words = text.lower().split()
-    found = [it for it in looked if (not only_failed or failed(it)) and _holds(it, words)]
+    if words:
+        answer = _by_words(service, words, registry or None, span, only_failed)
+    else:
+        answer = _all(service, registry or None, span, only_failed)
+    return Found(text, registry, within, only_failed, now, span, *answer)
+
+
+_Answer = tuple[list[Event], int, int, float | None, list[Bar]]
+
+
+def _all(service: Service, registry: str | None, span: tuple[float, float], only_failed: bool) -> _Answer:
+    """Without words the store itself counts, over the whole span."""
+    step = _step(span)
+    slots = service.events.counts(registry, *span, step)
+    if only_failed:
+        slots = [(slot, bad, bad) for slot, _, bad in slots if bad]
+    ask = service.events.failures if only_failed else service.events.recent
+    count = sum(total for _, total, _ in slots)
+    bars = [Bar(span[0] + slot * step, total, bad) for slot, total, bad in slots]
+    return ask(registry, *span, SHOWN), count, count, None, bars
+
+
+def _by_words(
+    service: Service, words: Sequence[str], registry: str | None, span: tuple[float, float], only_failed: bool
+) -> _Answer:
+    """Words may stand in any field, so documents are read: the newest LOOKED_AT."""
+    ask = service.events.failures if only_failed else service.events.recent
+    looked = ask(registry, *span, LOOKED_AT)
+    found = [it for it in looked if _holds(it, words)]
     reached = looked[-1].at if len(looked) == LOOKED_AT else None
-    return Found(
-        text,
-        registry,
-        within,
-        only_failed,
-        now,
-        span,
-        found[:SHOWN],
-        len(found),
-        len(looked),
-        reached,
-        histogram(found, (reached or span[0], span[1])),
-    )
+    bars = histogram(found, (reached or span[0], span[1]))
+    return found[:SHOWN], len(found), len(looked), reached, bars
 
 
 def failed(event: Event) -> bool:
-    """It tells of a failure: an outcome, a 5xx answer, or a level of error and above."""
-    fields = event.fields
-    level = str(fields.get("log.level", "")).lower()
-    return (
-        fields.get("event.outcome") == "failure"
-        or int(fields.get("http.response.status_code") or 0) >= 500
-        or level in ("error", "critical", "fatal", "panic", "emergency", "alert")
-    )
+    """It tells of a failure (`is_failure`)."""
+    return is_failure(event.fields)
 
 
 def _holds(event: Event, words: Sequence[str]) -> bool:
@@ -86,9 +98,13 @@ def _holds(event: Event, words: Sequence[str]) -> bool:
     return all(word in body for word in words)
 
 
+def _step(span: tuple[float, float]) -> float:
+    return max(1.0, (span[1] - span[0]) / BARS)
+
+
 def histogram(events: Sequence[Event], span: tuple[float, float]) -> list[Bar]:
     """Counts over the span in at most BARS equal steps; each bar begins at its time."""
-    step = max(1.0, (span[1] - span[0]) / BARS)
+    step = _step(span)
     counts: dict[int, list[int]] = {}
     for event in events:
         found = counts.setdefault(int((event.at - span[0]) / step), [0, 0])
@@ -109,4 +125,4 @@ def related(service: Service, incident: Incident) -> list[Event]:
     """The failures that its registry told around an incident, the newest of its first minutes first."""
     until = min(incident.resolved_at or service.clock.now(), incident.opened_at + AFTER)
     span = (incident.opened_at - BEFORE, until + 1)
-    return [it for it in service.events.recent(incident.registry, *span, LOOKED_AT) if failed(it)][:RELATED]
+    return service.events.failures(incident.registry, *span, RELATED)

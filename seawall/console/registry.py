@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from seawall.console.charts import Bar, Point
 from seawall.console.overview import Line, lines_of
 from seawall.core.foresight import Forecast
+from seawall.core.looks import Repository
 from seawall.core.signals import (
     CACHE_HIT_RATIO,
     CERTIFICATE_NOT_AFTER,
@@ -15,15 +16,11 @@ from seawall.core.signals import (
     STORAGE_FULL,
     STORAGE_RECLAIMABLE,
     STORAGE_USED_RATIO,
-    Event,
     Sample,
 )
 from seawall.service import Service
-from seawall.stores.event_columns import is_client_request
 
 HOUR, FRESH = 3600.0, 600.0
-LOOKED_AT = 2000
-"""Of the newest requests of the hour, at most so many are looked at for the table of repositories."""
 TOP = 10
 ORDER = ("dns", "connect", "tls", "redirect", "base", "auth_token", "manifest_index", "manifest_child")
 LAST = ("blob_ttfb", "blob_transfer")
@@ -51,18 +48,9 @@ class Volume:
 
 
 @dataclass(frozen=True, slots=True)
-class Repository:
-    """Requests of clients to one repository: manifest GETs, bytes sent, failures (5xx)."""
-
-    name: str
-    pulls: int
-    bytes: int
-    failed: int
-
-
-@dataclass(frozen=True, slots=True)
 class View:
-    """Everything on the page, as of `now`. `traffic` counts requests and failures by minute."""
+    """Everything on the page, as of `now`. `traffic` counts requests and failures by minute, `looked_at` is
+    how many requests `repositories` were counted from: all of the hour."""
 
     name: str
     now: float
@@ -86,8 +74,7 @@ def view(service: Service, name: str) -> View:
     now = service.clock.now()
     span = (now - HOUR, now)
     lines = lines_of(service, name)
-    found = service.events.recent(name, *span, LOOKED_AT)
-    requests = [event for event in found if is_client_request(event)]
+    traffic = service.events.errors_by_minute(name, *span)
     pulled_at, pulls = waterfalls(service.samples.latest(name, PROBE_DURATION, now - FRESH, now))
     ends = service.samples.latest(name, CERTIFICATE_NOT_AFTER, now - 86400, now)
     hits = service.samples.latest(name, CACHE_HIT_RATIO, now - HOUR, now)
@@ -96,15 +83,12 @@ def view(service: Service, name: str) -> View:
         now=now,
         span=span,
         lines=lines,
-        traffic=[
-            Bar(minute * 60.0, total, failed)
-            for minute, total, failed in service.events.errors_by_minute(name, *span)
-        ],
+        traffic=[Bar(minute * 60.0, total, failed) for minute, total, failed in traffic],
         pulls=pulls,
         pulled_at=pulled_at,
         volumes=volumes(service, name, now),
-        repositories=repositories(requests),
-        looked_at=len(found),
+        repositories=service.events.repositories(name, *span, TOP, "pulls"),
+        looked_at=sum(total for _, total, _ in traffic),
         caches=[(dict(it.labels).get("cache", ""), it.value) for it in hits],
         not_after=min((it.value for it in ends), default=None),
         collectors=[
@@ -167,20 +151,3 @@ def volumes(service: Service, registry: str, now: float) -> list[Volume]:
 def _by_volume(service: Service, registry: str, signal: str, since: float, until: float) -> dict[str, float]:
     found = service.samples.latest(registry, signal, since, until)
     return {dict(it.labels).get("volume", ""): it.value for it in found}
-
-
-def repositories(requests: Sequence[Event]) -> list[Repository]:
-    """Those with the most pulls (manifest GETs), then the most bytes."""
-    pulls: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
-    for event in requests:
-        fields = event.fields
-        name = fields.get("registry.repository")
-        if not name:
-            continue
-        found = pulls[str(name)]
-        get = fields.get("http.request.method") == "GET"
-        found[0] += get and fields.get("registry.operation") == "manifest"
-        found[1] += int(fields.get("http.response.body.bytes") or 0) if get else 0
-        found[2] += int(fields.get("http.response.status_code") or 0) >= 500
-    ranked = sorted(pulls.items(), key=lambda it: (-it[1][0], -it[1][1], it[0]))
-    return [Repository(name, *found) for name, found in ranked[:TOP]]

@@ -50,8 +50,9 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A local account. `password` is an argon2id string; `totp` and `new_totp` are sealed, "" for none;
-    `step` is the last 30 s step whose code was used; `recovery` are hex SHA-256. Times: Unix seconds."""
+    """An account. `password` is an argon2id string; `totp` and `new_totp` are sealed, "" for none;
+    `step` is the last 30 s step whose code was used; `recovery` are hex SHA-256. Times: Unix seconds.
+    An external user has `issuer` and `subject` (OpenID Connect Core, section 2) and no password."""
 
     name: str
     role: str
@@ -66,11 +67,13 @@ class User:
     disabled: bool = False
     last_login: float | None = None
     version: int = 0
+    issuer: str = ""
+    subject: str = ""
 
     @property
     def ready(self) -> bool:
-        """Own password chosen and second factor enrolled."""
-        return bool(self.totp) and not self.must_change
+        """Own password chosen and second factor enrolled; an external user has both at the provider."""
+        return bool(self.issuer) or (bool(self.totp) and not self.must_change)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +157,10 @@ class AccountStore(Protocol):
 
     def session_of(self, hashed: str) -> Session | None:
         """By any of its three hashes."""
+        ...
+
+    def session_with(self, id: str) -> Session | None:
+        """By its id, which stays while its secrets turn."""
         ...
 
     def save_session(self, session: Session) -> None:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol
 
 from seawall.core.actions import Action, ActionState
 from seawall.core.incidents import Finding, Incident, IncidentState
+from seawall.core.looks import EventLooks
 from seawall.core.pulls import PullEvents
 from seawall.core.signals import Batch, Event, Labels, Sample
 
@@ -83,7 +84,7 @@ class SampleStore(Protocol):
         ...
 
 
-class EventStore(PullEvents, Protocol):
+class EventStore(PullEvents, EventLooks, Protocol):
     """Things that happened."""
 
     def append(self, events: Sequence[Event], checkpoints: Mapping[str, str]) -> int:

@@ -21,6 +21,9 @@ PACKAGES = {
     "runc": "runc",
     "start-stop-daemon": "dpkg",
     "ldd": "libc-bin",
+    "prometheus": "prometheus",
+    "prometheus-alertmanager": "prometheus-alertmanager",
+    **dict.fromkeys(("postgres", "initdb", "createdb", "psql"), "postgresql"),
 }
 SYSTEM_PATH = "/usr/sbin:/sbin"
 REGISTRY = "docker-registry"
@@ -28,9 +31,14 @@ _PROGRAMS = frozenset({REGISTRY, "conmon", "podman", "runc"})
 _FIRST_PORT = 15000
 
 
+def find(program: str) -> str | None:
+    """The program's path, None if it is missing."""
+    return shutil.which(program) or shutil.which(program, path=SYSTEM_PATH)
+
+
 def need(program: str) -> str:
     """The program's path. InputError with the package to install if it is missing."""
-    path = shutil.which(program) or shutil.which(program, path=SYSTEM_PATH)
+    path = find(program)
     if path is None:
         raise InputError(program, "it is not installed", install(program))
     return path

@@ -20,32 +20,41 @@ from seawall.client import Client
 from seawall.core.errors import SeawallError
 from seawall.demo import images
 from seawall.demo.host import free_ports, until
+from seawall.demo.servers import Servers, check_programs, open_servers
 from seawall.demo.stand import ContainerStand, Prefer, ProcessStand, RegistryStand, open_stand
 
 REGISTRY = "harbour"
 PROBE_INTERVAL = 5.0
 PREFERRED_PORT = 8700
 TRAFFIC_SECONDS = 900.0
+FEWER_PULLS = 2.0  # a second: the emulator's searches take seconds from 15,000 events on
 Say = Callable[[str], None]
 
 
 class Plant:
     """Everything lies in one temporary folder; `close` leaves nothing behind and may be called twice."""
 
-    def __init__(self, prefer: Prefer, auto: bool) -> None:
+    def __init__(self, prefer: Prefer, auto: bool, scaled: bool = False) -> None:
+        if scaled:
+            check_programs()
         self.folder = Path(tempfile.mkdtemp(prefix="seawall-demo-"))
         self.state = self.folder / "state"
         self.port = _port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self._prefer, self._auto = prefer, auto
+        self._prefer, self._auto, self._scaled = prefer, auto, scaled
+        self.servers: Servers | None = None
         self.stand: RegistryStand | None = None
         self._processes: list[subprocess.Popen[bytes]] = []
 
     def open(self, say: Say, progress: images.Progress) -> RegistryStand:
-        """Registry, images, Seawall, traffic, in this order; each step is said."""
+        """Stores at scale if wanted, registry, images, Seawall, traffic, in this order; each step is said."""
         token = secrets.token_urlsafe(24)
         self._secret("distribution-token", token)
         notify = f"{self.url}/api/v1/webhooks/distribution", f"Bearer {token}"
+        if self._scaled:
+            say("starting the stores at scale")
+            address = self.url.removeprefix("http://")
+            self.servers = open_servers(self.folder / "servers", address, self._start, say)
         say("starting a Distribution registry")
         stand = self.stand = open_stand(self.folder / "registry", self._prefer, notify)
         stand.start()
@@ -105,6 +114,7 @@ class Plant:
                 "probe": {"interval": f"{PROBE_INTERVAL:g}s", "timeout": "4s", "image": "seawall/probe:1"},
                 "policy": "policy.yaml",
                 "webhooks": {"distribution": {"token_file": "distribution-token"}},
+                **(self.servers.settings if self.servers else {}),
             },
         )
 
@@ -130,13 +140,15 @@ class Plant:
             "--report",
             str(self.folder / "traffic.json"),
         ]
-        self._start([*command, "--seconds", str(TRAFFIC_SECONDS)], self.folder / "traffic.log")
+        command += ["--seconds", str(TRAFFIC_SECONDS)]
+        command += ["--pulls-per-second", str(FEWER_PULLS)] if self._scaled else []
+        self._start(command, self.folder / "traffic.log")
 
-    def _start(self, command: list[str], log: Path) -> subprocess.Popen[bytes]:
+    def _start(self, command: list[str], log: Path, **options: Any) -> subprocess.Popen[bytes]:
         # A session of its own: Ctrl-C comes to the demo alone, which then stops everything in order.
         with log.open("wb") as out:
             process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
+                command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True, **options
             )
         self._processes.append(process)
         return process
@@ -149,7 +161,7 @@ class Plant:
         (self.folder / name).write_text(yaml.safe_dump(data, sort_keys=False))
 
     def close(self) -> None:
-        """Clients first, then Seawall, then the registry, then the folder."""
+        """Clients first, then Seawall, then its stores, then the registry, then the folder."""
         while self._processes:
             process = self._processes.pop()
             process.send_signal(signal.SIGTERM)

@@ -23,6 +23,7 @@ from seawall.demo.registry import RegistryStand
 
 WARM_UP_SECONDS = 100.0
 DETECT_SECONDS = 60.0
+POSTED_SECONDS = 30.0
 APPROVAL_SECONDS = 3600.0
 HEAL_SECONDS = 240.0
 LOOK_EVERY = 0.25
@@ -31,17 +32,19 @@ ENDED = ("succeeded", "failed", "rolled_back", "escalated", "in_doubt", "rejecte
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How it is told: `yes` approves as a second person, `auto` lets the policy approve."""
+    """How it is told: `yes` approves as a second person, `auto` lets the policy approve, `scaled` keeps
+    everything in the stores at scale."""
 
     yes: bool
     auto: bool
     process: bool
     as_json: bool
+    scaled: bool = False
 
 
 def run(options: Options) -> int:
     """0 only if the registry was really healed. Cleans up after itself, also on Ctrl-C and SIGTERM."""
-    plant = Plant("process" if options.process else "auto", options.auto)
+    plant = Plant("process" if options.process else "auto", options.auto, options.scaled)
     try:
         with _interrupts():
             summary = Story(plant, options).tell()
@@ -77,6 +80,7 @@ class Story:
         self._out = paint.console(stderr=True)
         self._began = time.monotonic()
         self._timeline: list[dict[str, str]] = []
+        self._alerts: list[str] = []
 
     def tell(self) -> dict[str, Any]:
         """The summary of DESIGN section 9."""
@@ -91,6 +95,7 @@ class Story:
         detect = parse_time(incident["opened_at"]) - killed
         self._say(f"{incident['id']} opened {detect:.1f} s after the kill: {incident['title']}", "seawall")
         self._out.print(paint.Text(incident["explanation"], "italic"))
+        self._posted()
         action = self._previewed(client, incident["id"])
         action = self._healed(client, self._decided(client, action)["id"])
         return self._summary(client, stand, killed, before, failed_before, detect, action)
@@ -126,13 +131,15 @@ class Story:
     def _warm_up(self, client: Client) -> None:
         self._say("clients pull; waiting until P99 is known and the promises are judged")
 
+        enough = 1000 if self._plant.servers is None else 100
+
         def known() -> list[dict[str, Any]] | None:
             rows = {row["name"]: row for row in client.get("/slos")["items"]}
             latency, up = rows.get("pull_latency"), rows.get("availability")
             ready = (
                 latency
                 and up
-                and latency["samples"] >= 1000
+                and latency["samples"] >= enough
                 and up["indicator_ok"]
                 and up["value"] is not None
             )
@@ -169,6 +176,18 @@ class Story:
         if found is None:
             raise SeawallError(f"no incident {DETECT_SECONDS:.0f} s after the kill")
         return found
+
+    def _posted(self) -> None:
+        """Alertmanager holds the alert, where there is one."""
+        servers = self._plant.servers
+        if servers is None:
+            return
+        if self._watch(lambda: servers.alerts() or None, POSTED_SECONDS) is None:
+            raise SeawallError(
+                f"{servers.alertmanager} holds no alert {POSTED_SECONDS:.0f} s after the incident"
+            )
+        self._alerts = servers.alerts()
+        self._say(f"Alertmanager holds {', '.join(self._alerts)}", "seawall")
 
     def _previewed(self, client: Client, incident: str) -> dict[str, Any]:
         def previewed() -> dict[str, Any] | None:
@@ -265,6 +284,8 @@ class Story:
             "started": {"before": rfc3339(before), "after": after and rfc3339(after)},
             "timeline": sorted([*self._timeline, *story], key=lambda line: line["at"]),
         }
+        if self._plant.servers is not None:
+            summary["stores"] = self._plant.servers.figures(incident["id"]) | {"alerts": self._alerts}
         self._tell_summary(summary, restarted)
         return summary
 
@@ -288,6 +309,9 @@ class Story:
         )
         for row in rows:
             made.add_row(*row)
+        for kind, found in summary.get("stores", {}).items():
+            told = found if isinstance(found, dict) else {"Alertmanager": ", ".join(found)}
+            made.add_row(kind, ", ".join(f"{name} {value}" for name, value in told.items()))
         self._out.print(made)
         verdict = "[bold green]healed and proved[/]" if summary["healed"] else "[bold red]NOT healed[/]"
         self._out.print(f"{verdict}: {summary['incident']['id']} is {summary['incident']['state']}")

@@ -1,5 +1,6 @@
 """The audit chain of a records file, checked without a running Seawall and without writing to it."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,8 @@ import sqlalchemy as sa
 from seawall.core.errors import InputError
 from seawall.stores import audit_chain
 from seawall.stores.schema import audit
+
+_HASH = re.compile(r"[0-9a-f]{16,64}")
 
 
 def verify_file(path: Path, head: str = "") -> dict[str, Any]:
@@ -25,10 +28,13 @@ def verify_file(path: Path, head: str = "") -> dict[str, Any]:
 
 
 def verified(db: sa.Connection, head: str = "") -> dict[str, Any]:
-    """Walk the chain; with `head`, that entry must be in it."""
+    """Walk the chain; with `head`, a hash or its first 16 digits and more, that entry must be in it."""
+    if head and not _HASH.fullmatch(head):
+        raise InputError("head", f"{head[:64]!r} is no hash", "give 16 to 64 hex digits, as a message shows")
     entries, fault = audit_chain.verify(db)
     newest = db.execute(sa.select(audit.c.seq, audit.c.hash).order_by(audit.c.seq.desc()).limit(1)).first()
-    if fault is None and head and not db.execute(sa.select(audit.c.seq).where(audit.c.hash == head)).first():
+    named = sa.select(audit.c.seq).where(audit.c.hash.startswith(head))
+    if fault is None and head and not db.execute(named).first():
         fault = (
             f"no entry has the hash {head[:64]}: the newest entries were cut off, or the log is another one"
         )

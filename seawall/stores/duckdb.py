@@ -6,6 +6,7 @@ are bounded. Rows are deduplicated by an anti-join over the batch's own time spa
 index: an index over millions of rows would not fit the memory bound.
 """
 
+import contextlib
 import copy
 import json
 import math
@@ -21,6 +22,7 @@ import numpy as np
 from seawall.core.errors import StoreUnavailable
 from seawall.core.ports import Quantile, Slice
 from seawall.core.signals import Event, Labels, Sample
+from seawall.stores.duckdb_looks import DuckLooks
 from seawall.stores.duckdb_pulls import DuckPulls
 from seawall.stores.event_columns import COLUMNS as EVENT_COLUMNS
 from seawall.stores.event_columns import columns_of
@@ -63,7 +65,9 @@ class DuckDatabase:
             raise StoreUnavailable(
                 f"{folder}: {error}; stop the Seawall that owns this folder, or give --state another one"
             ) from error
-        self.connection.execute("SET enable_progress_bar = false")  # it would be drawn on standard output
+        # It would be drawn on standard output. In a notebook without ipywidgets it is off, and cannot be set.
+        with contextlib.suppress(duckdb.InvalidInputException):
+            self.connection.execute("SET enable_progress_bar = false")
         for table, columns in _TABLES.items():
             listed = ", ".join(f"{name} {kind}" for name, kind in columns.items())
             self.connection.execute(f"CREATE TABLE IF NOT EXISTS {table} ({listed})")
@@ -320,7 +324,7 @@ class DuckSamples:
         self.database.close()
 
 
-class DuckEvents(DuckPulls):
+class DuckEvents(DuckPulls, DuckLooks):
     """The event store over a DuckDatabase."""
 
     def __init__(self, database: DuckDatabase) -> None:
@@ -342,16 +346,6 @@ class DuckEvents(DuckPulls):
         """See the port."""
         rows = self.database.query("SELECT position FROM checkpoints WHERE source = ?", [source])
         return rows[0][0] if rows else None
-
-    def recent(self, registry: str | None, start: float, end: float, limit: int) -> list[Event]:
-        """See the port."""
-        rows = self.database.query(
-            "SELECT id, ts, registry, body FROM events_all WHERE ts >= ? AND ts < ?"
-            " AND (? IS NULL OR registry = ?) ORDER BY ts DESC, id LIMIT ?",
-            [start, end, registry, registry, limit],
-            (start, end),
-        )
-        return [Event(id, ts, name, json.loads(body)) for id, ts, name, body in rows]
 
     def manifest_latency(self, registry: str, start: float, end: float, quantile: float) -> Quantile:
         """See the port. Nearest rank: at most 0.5 s exactly when the share within 0.5 s is >= quantile."""

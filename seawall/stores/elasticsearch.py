@@ -15,7 +15,8 @@ from seawall.core.signals import Event
 from seawall.stores.credentials import server_url
 from seawall.stores.elasticsearch_bulk import Bulk, checkpoint_id
 from seawall.stores.elasticsearch_client import connect, reached
-from seawall.stores.elasticsearch_documents import checkpoints_of, delivery, highest
+from seawall.stores.elasticsearch_documents import checkpoints_of, delivery, highest, merged
+from seawall.stores.elasticsearch_looks import ElasticsearchLooks
 from seawall.stores.elasticsearch_pulls import ElasticsearchPulls
 from seawall.stores.elasticsearch_requests import ElasticsearchRequests
 from seawall.stores.elasticsearch_search import Search
@@ -26,7 +27,7 @@ from seawall.stores.spool_outbox import Outbox
 SCHEMES = ("elasticsearch+http", "elasticsearch+https")
 
 
-class ElasticsearchEvents(ElasticsearchRequests, ElasticsearchPulls):
+class ElasticsearchEvents(ElasticsearchRequests, ElasticsearchPulls, ElasticsearchLooks):
     """The event store over one cluster. `folder` holds the spool and the dead letters. One process writes
     into a namespace at a time: positions rise with its clock."""
 
@@ -47,7 +48,7 @@ class ElasticsearchEvents(ElasticsearchRequests, ElasticsearchPulls):
         last = spool.last()
         self._seq = highest(last) if last else 0
         self._bulk = Bulk(self._client, self._url, access, folder / "dead-letters.jsonl")
-        self._outbox = Outbox(f"Elasticsearch {self._url}", spool, self._bulk.deliver)
+        self._outbox = Outbox(f"Elasticsearch {self._url}", spool, self._bulk.deliver, merged)
         self._search = Search(self._client, self._url, access.namespace)
 
     @property

@@ -7,8 +7,10 @@ import hashlib
 import json
 import logging
 import os
+import threading
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,7 @@ from seawall.stores.elasticsearch_templates import (
 )
 
 LARGEST = 8 << 20  # bytes of one request
+AT_ONCE = 4  # requests of one delivery, where it needs several
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0  # seconds, between tries
 LOOK = 60.0  # seconds for which the birth of a backing index is believed
 _TAKEN, _THERE = (200, 201), 409
@@ -45,6 +48,7 @@ class Bulk:
     ) -> None:
         self._client, self._url, self._access, self._dead = client, url, access, dead
         self._prepared = False
+        self._burying = threading.Lock()
         self._births: dict[str, tuple[float, float]] = {}  # stream -> (looked at, its newest index's birth)
         self.refused = 0
 
@@ -52,7 +56,12 @@ class Bulk:
         """How many events were new. StoreUnavailable: nothing is lost by delivering the record again."""
         self._prepare()
         checkpoints, pairs = opened(record)
-        new = sum(self._create(part) for part in self._parts(self._without_older(pairs)))
+        parts = self._parts(self._without_older(pairs))
+        if len(parts) > 1:
+            with ThreadPoolExecutor(min(AT_ONCE, len(parts)), "bulk") as pool:
+                new = sum(pool.map(self._create, parts))
+        else:
+            new = sum(map(self._create, parts))
         if checkpoints:
             self._keep(checkpoints)
         return new
@@ -133,7 +142,6 @@ class Bulk:
         return [next(iter(item.values())) for item in answer["items"]]
 
     def _bury(self, pair: Pair, status: int, error: Mapping[str, Any]) -> None:
-        self.refused += 1
         cause = error.get("caused_by", {}).get("reason", "")
         reason = f"{error.get('type')}: {error.get('reason')} {cause}".strip()
         log.error("Elasticsearch refuses an event: %s; see %s", reason, self._dead)
@@ -143,7 +151,8 @@ class Bulk:
             "action": json.loads(pair[0]),
             "document": json.loads(pair[1]),
         }
-        with self._dead.open("a", encoding="utf-8") as file:
+        with self._burying, self._dead.open("a", encoding="utf-8") as file:
+            self.refused += 1
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
             file.flush()
             os.fsync(file.fileno())

@@ -88,6 +88,17 @@ def opened(record: bytes) -> tuple[dict[str, str], list[Pair]]:
     return checkpoints_of(head), list(pairs.items())
 
 
+def merged(records: Sequence[bytes]) -> bytes:
+    """Records that follow one another as one: the newest position of each source stands."""
+    checkpoints: dict[str, str] = {}
+    lines: list[bytes] = []
+    for record in records:
+        head, *more = record.split(b"\n")
+        checkpoints |= checkpoints_of(head)
+        lines += more
+    return b"\n".join([orjson.dumps({"checkpoints": checkpoints}), *lines])
+
+
 def checkpoints_of(head: bytes) -> dict[str, str]:
     """The positions that the first line of a record tells."""
     found: dict[str, str] = orjson.loads(head)["checkpoints"]

@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 
+from seawall.core.looks import is_failure
 from seawall.core.pulls import DATASET, SOURCES
 from seawall.core.signals import BEHIND_PROXY, EXCLUDED_USER_AGENTS, Event
 from seawall.core.times import parse_time
@@ -28,6 +29,8 @@ COLUMNS = {
     "signature": "VARCHAR",
     "settles": "VARCHAR",
     "judged": "DOUBLE",
+    "failure": "BOOLEAN",
+    "sent": "BIGINT",
 }
 
 
@@ -53,6 +56,14 @@ def is_client_manifest(event: Event) -> bool:
         and fields.get("http.request.method") == "GET"
         and fields.get("http.response.status_code") in (200, 304)
         and is_client_request(event)
+    )
+
+
+def sent_bytes(event: Event) -> int:
+    """Bytes of the body that a GET was answered with."""
+    fields = event.fields
+    return (
+        int(fields.get("http.response.body.bytes") or 0) if fields.get("http.request.method") == "GET" else 0
     )
 
 
@@ -118,5 +129,7 @@ def columns_of(events: Sequence[Event]) -> dict[str, list[Any]]:
         "signature": [signature_of(e) for e in events],
         "settles": [settled(e) for e in events],
         "judged": [judged_at(e) for e in events],
+        "failure": [is_failure(e.fields) for e in events],
+        "sent": [sent_bytes(e) for e in events],
         "body": [orjson.dumps(dict(e.fields)).decode() for e in events],
     }

@@ -13,6 +13,7 @@ from seawall.stores.event_columns import (
     is_client_manifest,
     is_client_request,
 )
+from seawall.stores.memory_looks import MemoryLooks
 from seawall.stores.memory_pulls import MemoryPulls
 
 SCHEMES = ("memory",)
@@ -66,7 +67,7 @@ class MemorySamples:
         """Nothing to release."""
 
 
-class MemoryEvents(MemoryPulls):
+class MemoryEvents(MemoryPulls, MemoryLooks):
     """The event store in a dictionary by id."""
 
     def __init__(self) -> None:

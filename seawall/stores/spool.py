@@ -13,6 +13,7 @@ import threading
 import zlib
 from collections import deque
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 from seawall.core.errors import StoreUnavailable
@@ -68,24 +69,35 @@ class Spool:
 
     def first(self) -> bytes | None:
         """The oldest record that waits; it stays until `drop`."""
-        with self._lock:
-            if not self._waiting:
-                return None
-            path, offset, length = self._waiting[0]
-        return _read(path, offset, length)
+        return next(iter(self.leading(1, 0)), None)
 
-    def drop(self) -> None:
-        """The oldest record was delivered."""
+    def leading(self, most: int, size: int) -> list[bytes]:
+        """The oldest records, up to `most`; no more once they are `size` bytes. They stay until `drop`."""
         with self._lock:
-            path, offset, length = self._waiting.popleft()
-            self._bytes -= length + _HEAD.size
-            if not self._waiting or self._waiting[0][0] != path:
-                self._cursor().unlink(missing_ok=True)  # before the file: a later one may have its name
-                path.unlink()
-                return
-            fresh = self._cursor().with_suffix(".new")
-            fresh.write_text(f"{path.name} {offset + length}", encoding="utf-8")
-            fresh.replace(self._cursor())
+            places = list(islice(self._waiting, most))
+        found: list[bytes] = []
+        for place in places:
+            found.append(_read(*place))
+            size -= len(found[-1])
+            if size <= 0:
+                break
+        return found
+
+    def drop(self, count: int = 1) -> None:
+        """The oldest records were delivered."""
+        with self._lock:
+            gone = [self._waiting.popleft() for _ in range(count)]
+            self._bytes -= sum(length + _HEAD.size for _, _, length in gone)
+            path, offset, length = gone[-1]
+            left = self._waiting[0][0] if self._waiting else None
+            if left != path:
+                self._cursor().unlink(missing_ok=True)  # before the files: a later one may have their names
+            for it in sorted({it for it, _, _ in gone} - {left}):
+                it.unlink()
+            if left == path:
+                fresh = self._cursor().with_suffix(".new")
+                fresh.write_text(f"{path.name} {offset + length}", encoding="utf-8")
+                fresh.replace(self._cursor())
 
     def heads(self) -> Iterator[bytes]:
         """The first line of each record that waits, the oldest first."""

@@ -6,12 +6,13 @@ told half of the truth, so it is refused: its rows are unknown.
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from seawall.core.errors import StoreUnavailable
 from seawall.stores.spool import Spool
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 5.0  # seconds
+MOST, LARGEST = 64, 16 << 20  # records and bytes that go out at once after an outage
 log = logging.getLogger(__name__)
 
 
@@ -19,8 +20,16 @@ class Outbox:
     """`deliver` takes a record and returns how many items were new; StoreUnavailable: try again later. A
     repeat of a record must change nothing."""
 
-    def __init__(self, name: str, spool: Spool, deliver: Callable[[bytes], int]) -> None:
-        self._name, self._spool, self._deliver = name, spool, deliver
+    def __init__(
+        self,
+        name: str,
+        spool: Spool,
+        deliver: Callable[[bytes], int],
+        merge: Callable[[Sequence[bytes]], bytes] | None = None,
+    ) -> None:
+        """`merge` makes one record of several that follow one another, so that what waited goes out in large
+        deliveries; without it each goes out alone."""
+        self._name, self._spool, self._deliver, self._merge = name, spool, deliver, merge
         self._lock, self._stop = threading.Lock(), threading.Event()
         self._worker: threading.Thread | None = None
         self._reason = "it was not delivered before a restart"
@@ -68,13 +77,13 @@ class Outbox:
     def _drain(self) -> None:
         pause = FIRST_PAUSE
         while not self._stop.is_set():
-            record = self._spool.first()
-            if record is None and self._done():
+            records = self._spool.leading(MOST if self._merge else 1, LARGEST)
+            if not records and self._done():
                 return
-            if record is None:
+            if not records:
                 continue
             try:
-                self._deliver(record)
+                self._deliver(self._merge(records) if self._merge and len(records) > 1 else records[0])
             except Exception as error:
                 if not isinstance(error, StoreUnavailable):
                     log.exception("%s: an unexpected fault; the delivery stays in the spool", self._name)
@@ -82,7 +91,7 @@ class Outbox:
                 self._stop.wait(pause)
                 pause = min(LONGEST_PAUSE, pause * 2)
                 continue
-            self._spool.drop()
+            self._spool.drop(len(records))
             pause = FIRST_PAUSE
 
     def _done(self) -> bool:

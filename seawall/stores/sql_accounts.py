@@ -135,8 +135,15 @@ class SqlAccounts(ABC):
     def session_of(self, hashed: str) -> Session | None:
         """See the port."""
         mine = sa.or_(logins.c.hash == hashed, logins.c.following == hashed, logins.c.previous == hashed)
+        return self._session(mine)
+
+    def session_with(self, id: str) -> Session | None:
+        """See the port."""
+        return self._session(logins.c.id == id)
+
+    def _session(self, which: sa.ColumnElement[bool]) -> Session | None:
         with self._read() as db:
-            row = db.execute(sa.select(logins).where(mine)).first()
+            row = db.execute(sa.select(logins).where(which)).first()
         return Session(**{name: getattr(row, name) for name in _SESSION}) if row else None
 
     def save_session(self, session: Session) -> None:

@@ -14,7 +14,7 @@ from seawall.config_stores import ElasticsearchAccess
 from seawall.core.errors import InputError, StoreUnavailable
 from seawall.core.signals import Event
 from seawall.stores.elasticsearch import ElasticsearchEvents
-from seawall.stores.elasticsearch_documents import document, event_of
+from seawall.stores.elasticsearch_documents import delivery, document, event_of, merged, opened
 from seawall.stores.elasticsearch_templates import ECS, OURS, kind_of
 from tests.pulling import told
 from tests.serving import until
@@ -58,6 +58,14 @@ def test_every_documented_field_of_ours_is_mapped_so_that_none_is_refused():
     documented = {row.split("`")[1] for row in rows if row.startswith("| `")}
     ours = {name for name in told_fields | documented if name.startswith(("registry.", "seawall."))}
     assert not ours - mapped
+
+
+def test_deliveries_are_merged_in_order_and_the_newest_position_stands():
+    first = delivery([line(1), line(2)], {"log": "1", "other": "7"}, "default", 10)
+    second = delivery([line(2), line(3)], {"log": "2"}, "default", 20)
+    positions, pairs = opened(merged([first, delivery([], {}, "default", 0), second]))
+    assert positions == {"log": "2", "other": "7"}
+    assert [json.loads(document)["seawall_store"]["id"] for _, document in pairs] == ["e1", "e2", "e3"]
 
 
 def test_each_kind_has_its_data_stream():

@@ -71,6 +71,10 @@ def test_every_request_of_the_store_is_as_elastic_types_it(monkeypatch, emulator
     events.manifest_latency_of_last("main", T + 100, 10, 0.99)
     events.impact(*span)
     events.errors_by_minute(*span)
+    events.counts(*span, 10.0)
+    events.failures(*span, 10)
+    events.repositories(*span, 10, "pulls")
+    events.slowest_pulls(*span, 10)
     events.images("main", 0, 10)
     events.told_at(*span)
     events.pull_counts(*span, T + 100)
@@ -84,7 +88,7 @@ def test_every_request_of_the_store_is_as_elastic_types_it(monkeypatch, emulator
             if found := re.match(pattern, request):
                 assert faults(kind, body | found.groupdict()) == [], (request, body)
                 judged[kind] = judged.get(kind, 0) + 1
-    assert set(judged) == {kind for _, kind in KNOWN} and judged["SearchRequest"] >= 14
+    assert set(judged) == {kind for _, kind in KNOWN} and judged["SearchRequest"] >= 18
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -13,7 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from seawall.core.errors import InputError
 from seawall.core.times import parse_time
+from seawall.demo import host, servers
 from tests.serving import until
 
 pytestmark = [
@@ -38,6 +40,27 @@ def demo(*arguments: str, temporary: Path) -> subprocess.Popen[str]:
         text=True,
         env={**os.environ, "TMPDIR": str(temporary)},
     )
+
+
+def missing_servers() -> str:
+    """What `--stores scaled` lacks on this machine, in words; "" if nothing."""
+    try:
+        servers.check_programs()
+    except InputError as error:
+        return error.place
+    return ""
+
+
+def emulators(temporary: Path) -> list[int]:
+    """Processes that lie in the demo's folder; the emulator's command line does not name it."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if str(temporary) in process.cwd():
+                found.append(process.pid)
+        except psutil.Error:
+            continue
+    return found
 
 
 def leftovers(temporary: Path) -> list[str]:
@@ -100,3 +123,61 @@ def test_ctrl_c_in_the_middle_leaves_nothing_behind(temporary):
     assert process.returncode == 130, err[-2000:]
     assert time.monotonic() - began < 40
     assert leftovers(temporary) == []
+
+
+SCALED = pytest.mark.skipif(
+    missing_servers() != "", reason=f"not installed (apt-test.txt): {missing_servers()}"
+)
+
+
+@SCALED
+def test_the_same_story_in_the_stores_at_scale(temporary):
+    temporary.chmod(0o711)  # PostgreSQL runs as nobody where we are root
+    process = demo("--process", "--yes", "--json", "--stores", "scaled", temporary=temporary)
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err[-4000:]
+    summary = json.loads(out)
+    assert set(summary) == {*SUMMARY, "stores"} and summary["healed"] is True
+    assert "NOT Elasticsearch" in " ".join(line["text"] for line in summary["timeline"])
+    assert summary["bad_minutes"] is not None, "the promise was judged over what was read back"
+    stores = summary["stores"]
+    # What the servers themselves tell, asked without Seawall.
+    assert stores["samples"]["written"] >= 6 and stores["samples"]["scraped"] >= 6
+    assert stores["events"]["documents"] >= summary["failed_pulls"] + 200
+    assert (stores["records"]["incidents"], stores["records"]["actions"]) == (1, 1)
+    assert stores["records"]["audit"] >= 8
+    assert stores["alerts"] == ["SeawallRegistryUnavailable"]
+    assert leftovers(temporary) == []
+
+
+@SCALED
+def test_ctrl_c_ends_every_server_too(temporary):
+    temporary.chmod(0o711)
+    process = demo("--process", "--stores", "scaled", temporary=temporary)
+    until(lambda: any(temporary.glob("seawall-demo-*/traffic.json")), 90, "traffic")
+    names = " ".join(leftovers(temporary))
+    assert all(it in names for it in ("prometheus.yml", "alertmanager.yml", "postgresql/data")), names
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err[-2000:]
+    assert leftovers(temporary) == [] and emulators(temporary) == []
+
+
+def test_missing_servers_are_named_with_the_line_that_installs_them(temporary, monkeypatch):
+    tools = temporary / "bin"
+    tools.mkdir()
+    monkeypatch.setattr(host, "SYSTEM_PATH", "")
+    monkeypatch.setenv("PATH", str(tools))
+    with pytest.raises(InputError) as caught:
+        servers.check_programs()
+    assert "prometheus, prometheus-alertmanager" in str(caught.value)
+    assert "apt-get install -y --no-install-recommends prometheus prometheus-alertmanager" in str(
+        caught.value
+    )
+
+
+def test_a_folder_that_nobody_may_enter_is_said(temporary):
+    (temporary / "a" / "b" / "servers").mkdir(parents=True)
+    temporary.chmod(0o700)
+    with pytest.raises(InputError, match="nobody may not pass through it"):
+        servers._let_in(temporary / "a" / "b" / "servers")

@@ -70,6 +70,41 @@ def test_the_first_lines_of_all_records_are_told(tmp_path):
     assert list(spool.heads()) == [b"head one", b"y" * 100_000]
 
 
+def test_the_oldest_records_are_taken_together_up_to_a_size(tmp_path):
+    spool = Spool(tmp_path, LIMIT, segment=100)
+    sent = [f"record {number}".encode() * 5 for number in range(30)]
+    for record in sent:
+        spool.put(record)
+    assert spool.leading(1000, LIMIT) == sent and spool.leading(3, LIMIT) == sent[:3]
+    assert spool.leading(1000, 100) == sent[:3] and spool.leading(1000, 1) == sent[:1]
+    spool.drop(9)
+    again = Spool(tmp_path, LIMIT, segment=100)
+    assert len(again) == 21 and again.leading(2, LIMIT) == sent[9:11]
+    again.drop(21)
+    assert again.leading(5, LIMIT) == [] and again.size == 0 and list(tmp_path.iterdir()) == []
+
+
+def test_what_waited_goes_out_together_and_stays_until_it_was_taken(tmp_path):
+    away, heard = [True], []
+
+    def deliver(record: bytes) -> int:
+        if away[0]:
+            raise StoreUnavailable("it is away")
+        heard.append(record)
+        return 1
+
+    outbox = Outbox("server", Spool(tmp_path, LIMIT), deliver, b"+".join)
+    for number in range(150):
+        assert outbox.send(b"%d" % number) is None
+    outbox.close()
+    assert outbox.depth == 150 and heard == []
+    away[0] = False
+    again = Outbox("server", Spool(tmp_path, LIMIT), deliver, b"+".join)
+    until(lambda: again.depth == 0, 20, "the spool was emptied")
+    assert b"+".join(heard).split(b"+") == [b"%d" % number for number in range(150)] and len(heard) == 3
+    again.close()
+
+
 def test_while_something_waits_what_is_new_waits_behind_it(tmp_path):
     away, heard = [True], []
 
