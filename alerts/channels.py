@@ -11,7 +11,7 @@ import smtplib
 import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from email.message import EmailMessage
 from typing import Any
 from urllib.parse import quote_plus
@@ -32,7 +32,7 @@ class NotSent(SeawallError):
 class Message:
     """One thing to tell. `id` is the same at every attempt; `kind`: opened, approval_wanted, escalation,
     escalated, resolved or test; `severity`: page or ticket; links are "" where there is none; `picture` is
-    the signal as SVG, or ""."""
+    the signal as SVG, or ""; `anchor` is the newest entry of the audit log then, or ""."""
 
     id: str
     kind: str
@@ -44,11 +44,12 @@ class Message:
     url: str = ""
     runbook: str = ""
     picture: str = ""
+    anchor: str = ""
 
     @property
     def body(self) -> str:
-        """Text with its links, one a line."""
-        return "\n".join(line for line in (self.text, self.url, self.runbook) if line)
+        """Text with its links and the anchor, one a line."""
+        return "\n".join(line for line in (self.text, self.url, self.runbook, self.anchor) if line)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +100,7 @@ def _webhook(address: Address, it: Message) -> None:
     headers = {"Idempotency-Key": it.id}
     if secret := address.secret():
         headers["Authorization"] = f"Bearer {secret}"
-    fields = ("id", "kind", "severity", "registry", "incident", "title", "text", "url", "runbook", "picture")
-    _post(address, address.url(), {name: getattr(it, name) for name in fields}, headers)
+    _post(address, address.url(), asdict(it), headers)
 
 
 def _slack(address: Address, it: Message) -> None:
@@ -140,7 +140,7 @@ def _pagerduty(address: Address, it: Message) -> None:
             "summary": it.title[:1024],
             "source": it.registry or "seawall",
             "severity": "critical" if it.severity == "page" else "warning",
-            "custom_details": {"text": it.text},
+            "custom_details": {"text": it.text, "audit": it.anchor},
         },
     }
     event["links"] = [{"href": link, "text": link} for link in (it.url, it.runbook) if link]

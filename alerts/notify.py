@@ -31,12 +31,13 @@ log = logging.getLogger(__name__)
 class Links:
     """`console` is Seawall's public URL and `runbooks` the URL of their folder; "" where there is none.
     `sign` makes a fresh single-use link to an action's approval page ("": it cannot), `draw` an SVG of an
-    incident's signal ("": there is none)."""
+    incident's signal ("": there is none), `anchor` the newest entry of the audit log in short."""
 
     console: str = ""
     runbooks: str = ""
     sign: Callable[[Action], str] | None = None
     draw: Callable[[Incident], str] | None = None
+    anchor: Callable[[], str] | None = None
 
     def incident(self, id: str) -> str:
         """The incident's page."""
@@ -140,6 +141,7 @@ class Notifier:
             url=self._links.incident(incident.id),
             runbook=self._links.runbook(self._alerts.get(incident.slo or "")),
             picture=self._links.draw(incident) if self._links.draw else "",
+            anchor=self._links.anchor() if self._links.anchor else "",
         )
         channels = only or [n for n in self._own if message.severity in self._addresses[n].severities]
         sign = self._links.sign if asks else None

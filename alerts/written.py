@@ -14,10 +14,10 @@ def as_yaml(data: Any) -> str:
 
 
 def write(folder: Path, files: dict[str, str]) -> list[Path]:
-    """Write each file of the folder, made where it is missing; returns their paths."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write each file of the folder, made where it is missing (as are those in it); returns their paths."""
     paths = []
     for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text, encoding="utf-8")
         paths.append(folder / name)
     return paths

@@ -47,13 +47,16 @@ from seawall.api.limits import Buckets, RateLimit
 from seawall.audit_export import AuditExport
 from seawall.config import Config, Registry, read_secret
 from seawall.config_repairs import repairs_facts
-from seawall.console import drawing, pages
+from seawall.console import drawing, external, pages
 from seawall.core.errors import InputError
 from seawall.core.ports import EventStore, SampleStore
 from seawall.cycle import Cycle, Parts
 from seawall.detecting import keep_watch, restored_watch, save_watch
 from seawall.identity import Accounts
+from seawall.identity_confirm import Confirmation
+from seawall.identity_external import ExternalLogin
 from seawall.identity_files import vault_of
+from seawall.identity_oidc import Provider
 from seawall.judging import judge_of, recall
 from seawall.retraining import Retraining
 from seawall.schedule import build as build_schedule
@@ -202,6 +205,7 @@ def build_service(config: Config, state: StateFolder) -> tuple[Service, Stores]:
         collects=leading.collects(config, acts),
         reopen=config.incidents.reopen,
     )
+    accounts = Accounts(stores.records, stores.records, clock, vault_of(state))
     service = Service(
         config=config,
         clock=clock,
@@ -218,10 +222,21 @@ def build_service(config: Config, state: StateFolder) -> tuple[Service, Stores]:
         webhook_tokens=_webhook_tokens(config),
         broken_playbooks=broken,
         recall=lambda at: recall(config, stores.samples, stores.events, at),
-        accounts=Accounts(stores.records, stores.records, clock, vault_of(state)),
+        accounts=accounts,
+        confirmation=Confirmation(accounts, stores.records, clock, config.server.confirm_within),
         links=SignedLinks(key_of(state), stores.records, clock, config.server.public_url or ""),
+        external=_external(config, accounts, stores.records, clock),
     )
     return service, stores
+
+
+def _external(
+    config: Config, accounts: Accounts, records: SqlRecords, clock: SystemClock
+) -> ExternalLogin | None:
+    if config.server.oidc is None:
+        return None
+    provider = Provider(config.server.oidc, f"{config.server.public_url}{external.BACK}", clock)
+    return ExternalLogin(provider, accounts, records, records, clock)
 
 
 def _webhook_tokens(config: Config) -> dict[str, str]:
@@ -261,7 +276,9 @@ def build_app(service: Service, lifespan: Callable[[FastAPI], Any] | None = None
     limits = service.config.server
     buckets = Buckets(limits.requests_per_second, limits.requests_at_once, time.monotonic)
     app.add_middleware(Idempotency, service=service)
-    app.add_middleware(Gate, service=service, login_page=pages.login_page())
+    app.add_middleware(
+        Gate, service=service, login_page=pages.login_page(provider=external.label_of(service))
+    )
     app.add_middleware(RateLimit, buckets=buckets)
     return app
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from seawall.core.errors import InputError
+from seawall.core.pulls import DATASET
 from seawall.core.signals import PROBE_SUCCESS, Event, Sample, labels
 from seawall.core.times import parse_time
 from seawall.stores.duckdb import DuckDatabase, DuckEvents, DuckSamples
@@ -146,6 +147,8 @@ def _event(row: Row, at: float) -> Event:
             fields[name] = int(text)
         else:
             fields[name] = text
+    if fields.get("event.dataset") == DATASET and "event.created" not in fields:
+        raise ValueError("event.created is empty; a verdict on a pull tells when it was reached")
     registry = _name(row, "registry")
     named = row.get("event.id")
     said = repr((registry, at, sorted(fields.items()))).encode()

@@ -12,6 +12,7 @@ from alerts.promtool_tests import RULE_FILE, tests
 from alerts.slos import load_rows, load_windows
 from alerts.written import as_yaml, write
 from dashboards.build import build
+from dashboards.provision import Provisioned, provision
 from seawall.config import Config
 from seawall.config_alerting import Channel
 
@@ -29,7 +30,7 @@ class Options:
 
 def prometheus(config: Config, options: Options) -> dict[str, str]:
     """The rules and their promtool tests."""
-    base = options.runbooks or f"{config.notify.runbooks or 'docs/runbooks'}/"
+    base = _runbooks(config, options)
     rows, console = load_rows(config.slos), config.server.public_url or ""
     book = Rulebook(rows, load_windows(), options.scrape, base, console)
     return {RULE_FILE: as_yaml(rules(book)), "seawall_test.yml": as_yaml(tests(book))}
@@ -37,7 +38,7 @@ def prometheus(config: Config, options: Options) -> dict[str, str]:
 
 def alertmanager(config: Config, options: Options) -> dict[str, str]:
     """One alertmanager.yml. InputError for a channel that Alertmanager cannot have."""
-    base = config.server.public_url or f"http://{config.server.host}:{config.server.port}"
+    base = _console(config)
     hook, beat = config.webhooks.alertmanager, config.notify.heartbeat
     wiring = Wiring(base + WEBHOOK, hook.token_file if hook else None, beat.url if beat else None)
     channels = [c for c in config.notify.channels if c.kind not in ("dingtalk", "wecom")]
@@ -60,7 +61,21 @@ def slos(config: Config, options: Options) -> dict[str, str]:
 
 def grafana(config: Config, options: Options) -> dict[str, str]:
     """The dashboards' JSON."""
-    return build(load_rows(config.slos))
+    return build(load_rows(config.slos), _console(config))
+
+
+def provisioning(config: Config, options: Options) -> dict[str, str]:
+    """What Grafana reads of /etc/grafana/provisioning: data sources, the folder of boards, alert rules."""
+    wanted = Provisioned(load_rows(config.slos), _console(config), options.scrape, _runbooks(config, options))
+    return {name: as_yaml(content) for name, content in provision(wanted).items()}
+
+
+def _runbooks(config: Config, options: Options) -> str:
+    return options.runbooks or f"{config.notify.runbooks or 'docs/runbooks'}/"
+
+
+def _console(config: Config) -> str:
+    return config.server.public_url or f"http://{config.server.host}:{config.server.port}"
 
 
 KINDS: dict[str, Callable[[Config, Options], dict[str, str]]] = {
@@ -68,6 +83,7 @@ KINDS: dict[str, Callable[[Config, Options], dict[str, str]]] = {
     "alertmanager": alertmanager,
     "openslo": slos,
     "grafana": grafana,
+    "grafana-provisioning": provisioning,
 }
 
 

@@ -10,6 +10,7 @@ from remediation.leadership import Alone
 from remediation.lifecycle import Lifecycle
 from seawall.config import Config
 from seawall.core.accounts import Identity as Identity
+from seawall.core.accounts import LoginRefused, TooManyAttempts
 from seawall.core.actions import Action
 from seawall.core.errors import (
     Conflict,
@@ -28,6 +29,8 @@ from seawall.core.slos import SloStatus
 from seawall.core.stages import Judge
 from seawall.cycle import Cycle, amend
 from seawall.identity import Accounts
+from seawall.identity_confirm import Confirmation, Proof
+from seawall.identity_external import ExternalLogin
 from seawall.signed_links import SignedLinks
 from seawall.telemetry import Telemetry
 
@@ -43,6 +46,8 @@ _STATUS: tuple[tuple[type[SeawallError], int], ...] = (
     (Stale, 412),
     (Conflict, 409),
     (Refused, 403),
+    (LoginRefused, 403),
+    (TooManyAttempts, 429),
     (Overloaded, 503),
     (StoreUnavailable, 503),
 )
@@ -118,11 +123,13 @@ class Service:
     telemetry: Telemetry
     intake: Intake
     accounts: Accounts
+    confirmation: Confirmation
     webhook_tokens: Mapping[str, str] = field(default_factory=dict)
     leadership: Leadership = field(default_factory=Alone)
     broken_playbooks: Sequence[InputError] = ()
     recall: Callable[[float], Judge] | None = None
     links: SignedLinks | None = None
+    external: ExternalLogin | None = None
 
     @property
     def registries(self) -> list[str]:
@@ -199,11 +206,15 @@ class Service:
 
     # actions and the switch ------------------------------------------------------------------
 
-    def approve(self, id: str, who: Identity, reason: str, digest: str | None) -> Action:
-        """One person's consent; needs the role approver."""
+    def approve(self, id: str, who: Identity, reason: str, digest: str | None, proof: Proof) -> Action:
+        """One person's consent; needs the role approver, and the second factor (seawall.identity_confirm)."""
         if not who.may("approver"):
             raise Refused(f"{who.name} is {who.role}; approving needs the role approver")
-        return self.repair.approve(id, who.name, reason, digest)
+        risk = self.records.action(id).risk
+        self.confirmation.check(proof, risk)
+        approved = self.repair.approve(id, who.name, reason, digest)
+        self.confirmation.used(proof, risk)
+        return approved
 
     def open_link(self, token: str, who: Identity) -> Action:
         """The action that a notification's signed link leads to; needs the role approver, so that nobody

@@ -2,12 +2,14 @@
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from seawall.audit_head import HeadCollector
-from seawall.core.actions import Action, ActionState
+from seawall.core.actions import OPEN_STATES, Action, ActionState, Verification
+from seawall.core.errors import SeawallError
 from seawall.core.foresight import Forecast, Sight
 from seawall.core.incidents import Incident, IncidentState, Severity
 from seawall.core.ports import Collector, RecordStore, Score
@@ -29,6 +31,8 @@ from seawall.stores.event_columns import duration_seconds, is_client_manifest
 
 PROBE_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 WAIT_BUCKETS = (5, 15, 60, 300, 900, 3600)
+RECOVERY_BUCKETS = (15, 30, 60, 120, 300, 600, 1800, 3600, 14400)
+BOUNDS = ("low", "likely", "high")
 REMEMBERED = 360
 Listener = Callable[[str, Mapping[str, Any]], None]
 Point = tuple[float, float, Score]
@@ -66,6 +70,12 @@ class Telemetry:
             "seawall_error_budget_remaining_ratio", "Budget left; negative when overspent", "registry slo"
         )
         self._score = self._gauge("seawall_anomaly_score", "Anomaly score, 0 to 1", "registry signal")
+        self._observed = self._gauge(
+            "seawall_anomaly_observed", "A watched signal as it was scored", "registry signal"
+        )
+        self._expected = self._gauge(
+            "seawall_anomaly_expected", "What the model expected, by bound", "registry signal bound"
+        )
         self._forecast = self._gauge(
             "seawall_forecast_breach_probability",
             "Chance of a breach within the row's horizon",
@@ -74,6 +84,7 @@ class Telemetry:
 
     def _define_own_metrics(self) -> None:
         self._incidents = self._gauge("seawall_incidents", "Incidents by state", "state severity")
+        self._actions = self._gauge("seawall_actions", "Actions that have not ended, by state", "state")
         self._runs = Counter(
             "seawall_runs_total", "Ended runs", ("playbook", "outcome"), registry=self.registry
         )
@@ -81,6 +92,12 @@ class Telemetry:
             "seawall_approval_wait_seconds",
             "From the question to the approval",
             buckets=WAIT_BUCKETS,
+            registry=self.registry,
+        )
+        self._recovery = Histogram(
+            "seawall_recovery_seconds",
+            "From the opening of an incident to the proof that a run healed it",
+            buckets=RECOVERY_BUCKETS,
             registry=self.registry,
         )
         self._turns = Histogram(
@@ -147,8 +164,19 @@ class Telemetry:
         """See the port."""
         for name, score in scores.items():
             self._score.labels(registry, name).set(score.score)
+            self._expect(registry, name, observed[name], score)
             points = self.points.setdefault((registry, name), deque(maxlen=REMEMBERED))
             points.append((at, observed[name], score))
+
+    def _expect(self, registry: str, name: str, observed: float, score: Score) -> None:
+        """A silent model expects nothing: then there is no series."""
+        self._observed.labels(registry, name).set(observed)
+        for bound, value in zip(BOUNDS, (score.lower, score.expected, score.upper), strict=True):
+            if not score.silent:
+                self._expected.labels(registry, name, bound).set(value)
+            else:
+                with suppress(KeyError):  # it was silent before, too
+                    self._expected.remove(registry, name, bound)
 
     def foreseen(self, registry: str, sight: Sight) -> None:
         """See the port."""
@@ -172,7 +200,17 @@ class Telemetry:
             self._runs.labels(action.playbook, action.run.outcome).inc()
         if action.state is ActionState.APPROVED and action.preview and action.version:
             self._wait.observe(max(0.0, action.approvals[-1].at - action.preview.at))
+        if action.state is ActionState.SUCCEEDED and action.verification and action.takes_back is None:
+            self._healed(action.incident, action.verification)
         self.say("action", {"id": action.id, "state": action.state})
+
+    def _healed(self, incident: str, proof: Verification) -> None:
+        """One that came back counts from then on; where the records are away, it is not counted."""
+        with suppress(SeawallError):
+            found = self._records.incident(incident)
+            if proof.recovered_at is not None:
+                began = found.reopened_at or found.opened_at
+                self._recovery.observe(max(0.0, proof.recovered_at - began))
 
     def say(self, kind: str, message: Mapping[str, Any]) -> None:
         """Tell the live stream."""
@@ -180,12 +218,15 @@ class Telemetry:
             listener(kind, message)
 
     def count_incidents(self) -> None:
-        """Refresh the gauge of open incidents from the records."""
+        """Refresh the gauges of open incidents and actions from the records."""
         found, _ = self._records.incidents((IncidentState.OPEN, IncidentState.ACKNOWLEDGED), limit=200)
         for state in (IncidentState.OPEN, IncidentState.ACKNOWLEDGED):
             for severity in Severity:
                 number = sum(1 for i in found if i.state is state and i.severity is severity)
                 self._incidents.labels(state, severity).set(number)
+        actions, _ = self._records.actions(tuple(OPEN_STATES), limit=200)
+        for step in OPEN_STATES:
+            self._actions.labels(step).set(sum(1 for it in actions if it.state is step))
 
 
 def _run_just_ended(action: Action) -> bool:

@@ -14,6 +14,7 @@ from alerts.notify import Links, Notifier
 from alerts.outbox import Outbox
 from alerts.posting import Peer, Poster
 from alerts.slos import load_rows
+from seawall.audit_head import anchor_of
 from seawall.config import Config, read_secret
 from seawall.config_alerting import Alertmanager, Channel, Heartbeat
 from seawall.core.actions import Action
@@ -92,6 +93,7 @@ class Telling:
         draw: Callable[[Incident], str] | None = None,
     ) -> None:
         rows, links = load_rows(config.slos), replace(links_of(config), sign=sign, draw=draw)
+        links = replace(links, anchor=lambda: anchor_of(records))
         self._clock, self._last_turn = clock, last_turn
         self._heartbeat, self._pinged = config.notify.heartbeat, 0.0
         self._said: dict[str, str] = {}

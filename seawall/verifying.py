@@ -16,8 +16,9 @@ from collectors.signatures.trust import Trust, read_revoked
 from collectors.signatures.verdicts import Verdict
 from collectors.signatures.verifier import verify
 from seawall import config as configuration
-from seawall.config import Believed, Config, SigningKey, read_secret
+from seawall.config import Config, read_secret
 from seawall.config_keyless import Identity, Keyless
+from seawall.config_trust import Believed, SigningKey, revoked
 from seawall.core.errors import InputError
 from seawall.probing import Asked, configured, endpoint_asked
 
@@ -111,6 +112,6 @@ def _trust(question: Question, image: Image, config: Config) -> Trust:
 
 def _revoked(text: str) -> Path | str:
     try:
-        return configuration.revoked(text)
+        return revoked(text)
     except ValueError as error:
         raise InputError("--revoked", str(error), "name a key file or its fingerprint") from error

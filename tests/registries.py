@@ -92,10 +92,13 @@ class Registry:
             self.process.wait(10)
 
 
-def push(url: str, repository: str, tag: str, verify: str | None = None) -> None:
-    """An image of two layers, behind an index; `verify` is the file of the registry's authority."""
+def push(
+    url: str, repository: str, tag: str, verify: str | None = None, auth: tuple[str, str] | None = None
+) -> None:
+    """An image of two layers, behind an index; `verify` is the file of the registry's authority, `auth` an
+    account with its password."""
     trusted = ssl.create_default_context(cafile=verify) if verify else False
-    with httpx.Client(base_url=url, trust_env=False, verify=trusted) as client:
+    with httpx.Client(base_url=url, trust_env=False, verify=trusted, auth=auth) as client:
 
         def blob(data: bytes) -> dict:
             where = client.post(f"/v2/{repository}/blobs/uploads/").headers["location"]

@@ -19,6 +19,7 @@ class Kind(StrEnum):
     ALERTMANAGER = "alertmanager"
     OPENSLO = "openslo"
     GRAFANA = "grafana"
+    PROVISIONING = "grafana-provisioning"
 
 
 @app.command()
@@ -29,7 +30,7 @@ def export(
     scrape_interval: Annotated[str, typer.Option(help="How often Prometheus scrapes Seawall.")] = "15s",
     runbooks: Annotated[str, typer.Option(help="Before a runbook's name; else as configured.")] = "",
 ) -> None:
-    """Write rules, an Alertmanager configuration, OpenSLO documents or Grafana dashboards."""
+    """Write rules, an Alertmanager configuration, OpenSLO documents, Grafana's dashboards or provisioning."""
     import os
 
     from seawall.exports import Options

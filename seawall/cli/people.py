@@ -75,6 +75,8 @@ def list_users(state: StateFlag = STATE, url: UrlFlag = None, as_json: JsonFlag 
 def _standing(it: dict[str, Any]) -> str:
     if it["disabled"]:
         return "disabled"
+    if it["issuer"]:
+        return "at its provider"
     return "ready" if it["second_factor"] and not it["must_change"] else "not set up yet"
 
 

@@ -1,8 +1,9 @@
-"""report slo: the month as Markdown, HTML or JSON."""
+"""report slo, report compliance: the month as Markdown, HTML or JSON."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -10,6 +11,10 @@ from seawall.cli.base import STATE, ConfigFlag, JsonFlag, StateFlag, UrlFlag, ap
 from seawall.client import Client
 from seawall.core.errors import InputError
 from seawall.statefolder import held
+
+if TYPE_CHECKING:
+    from seawall.judging import History
+    from seawall.stores.sql import SqlRecords
 
 report = typer.Typer(help="Reports for managers and auditors.", no_args_is_help=True)
 app.add_typer(report, name="report")
@@ -29,7 +34,7 @@ def slo(
     from seawall.console import report as rendering
 
     if url is None and not held(state):
-        made = _offline(config, state, month, registry)
+        made = _offline(config, state, month, registry, _slo)
     else:
         made = Client(url, state, timeout=600.0).get("/reports/slo", month=month, registry=registry)
     if as_json:
@@ -39,11 +44,56 @@ def slo(
     raise typer.Exit(1 if any(row["kept"] is False for row in made["rows"]) else 0)
 
 
-def _offline(config: Path | None, state: Path, month: str, registry: str | None) -> dict[str, Any]:
+@report.command()
+def compliance(
+    month: Annotated[str, typer.Option(help="Such as 2026-10; UTC.")],
+    registry: Annotated[str | None, typer.Option(help="Pulls and deletions of this registry alone.")] = None,
+    format: Annotated[Literal["md", "html"], typer.Option(help="Markdown, or one HTML page.")] = "md",
+    config: ConfigFlag = None,
+    state: StateFlag = STATE,
+    url: UrlFlag = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Who approved what, unsigned pulls, deletions, accounts, and whether the audit log holds. Exit 1 if it
+    does not. Also where no Seawall runs."""
+    from seawall.console import compliance as rendering
+
+    if url is None and not held(state):
+        made = _offline(config, state, month, registry, _compliance)
+    else:
+        made = Client(url, state, timeout=600.0).get("/reports/compliance", month=month, registry=registry)
+    if as_json:
+        say(made)
+    else:
+        typer.echo(rendering.html(made) if format == "html" else rendering.markdown(made), nl=False)
+    raise typer.Exit(0 if made["audit"]["verified"] else 1)
+
+
+Make = Callable[["History", "SqlRecords", list[str], str, float], dict[str, Any]]
+
+
+def _slo(
+    history: "History", records: "SqlRecords", names: list[str], month: str, now: float
+) -> dict[str, Any]:
+    from seawall.reporting import every_incident, slo_report
+
+    return slo_report(history.judge_now(), names, every_incident(records), month, now)
+
+
+def _compliance(
+    history: "History", records: "SqlRecords", names: list[str], month: str, now: float
+) -> dict[str, Any]:
+    from seawall.compliance import compliance_report
+
+    return compliance_report(records, history.events, names, month, now)
+
+
+def _offline(
+    config: Path | None, state: Path, month: str, registry: str | None, make: Make
+) -> dict[str, Any]:
     from seawall import config as configuration
     from seawall.app import SystemClock
     from seawall.judging import History
-    from seawall.reporting import every_incident, slo_report
     from seawall.stores.sql import SqlRecords
 
     path, _ = configuration.locate(config, os.environ)
@@ -51,7 +101,7 @@ def _offline(config: Path | None, state: Path, month: str, registry: str | None)
     records = SqlRecords(f"sqlite:{state / 'records.sqlite'}")
     try:
         names = [name for name in history.registries if registry in (None, name)]
-        return slo_report(history.judge_now(), names, every_incident(records), month, SystemClock().now())
+        return make(history, records, names, month, SystemClock().now())
     except ValueError as error:
         raise InputError("--month", str(error), "name a month that has begun") from error
     finally:

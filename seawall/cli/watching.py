@@ -1,11 +1,19 @@
 """Serve and look: up, check, demo."""
 
+import enum
 import os
 from typing import Annotated
 
 import typer
 
 from seawall.cli.base import STATE, ConfigFlag, JsonFlag, StateFlag, app, say
+
+
+class DemoStores(enum.StrEnum):
+    """The stores of `seawall demo`."""
+
+    EMBEDDED = "embedded"
+    SCALED = "scaled"
 
 
 @app.command()
@@ -51,9 +59,11 @@ def demo(
     yes: Annotated[bool, typer.Option("--yes", help="Approve as a second demo person.")] = False,
     auto: Annotated[bool, typer.Option("--auto", help="Let the policy approve.")] = False,
     process: Annotated[bool, typer.Option("--process", help="The registry as a plain process.")] = False,
+    stores: Annotated[DemoStores, typer.Option(help="Where it keeps what it learns.")] = DemoStores.EMBEDDED,
     as_json: JsonFlag = False,
 ) -> None:
     """Watch a real registry die and be healed, in under three minutes."""
     from seawall.demo.story import Options, run
 
-    raise typer.Exit(run(Options(yes=yes, auto=auto, process=process, as_json=as_json)))
+    scaled = stores is DemoStores.SCALED
+    raise typer.Exit(run(Options(yes=yes, auto=auto, process=process, as_json=as_json, scaled=scaled)))

@@ -10,6 +10,7 @@ from starlette.responses import RedirectResponse, Response
 
 from seawall import identity_cookies as cookies
 from seawall.console.asking import Form, ServiceDep, Who, local_path, need
+from seawall.console.external import label_of
 from seawall.console.render import PageRoute, html, login_page, render
 from seawall.core.accounts import NAME, ROLES, Identity, LoginRefused, TooManyAttempts
 from seawall.core.errors import InputError, SeawallError
@@ -29,22 +30,22 @@ PAGE_SIZE = 50
 @router.post("/login")
 def log_in(request: Request, service: ServiceDep, form: Form) -> Response:
     """A session from name, password and code, or from a token; the cookie is for this site and no script."""
-    onward = local_path(form.get("next", ""))
+    onward, label = local_path(form.get("next", "")), label_of(service)
     # Strangers reach this form, so that the gate's check of changes by cookie has not seen it.
     if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-        return html(login_page(onward, "foreign"), 403)
+        return html(login_page(onward, "foreign", label), 403)
     if "name" not in form:
         found = service.accounts.log_in_with_token(form.get("token", ""))
         if found is None:
-            return html(login_page(onward, "wrong"), 401)
+            return html(login_page(onward, "wrong", label), 401)
         return _entered(request, service, found[1], onward)
     given = (form["name"], form.get("password", ""), form.get("code", ""))
     try:
         user, secret = service.accounts.log_in(*given, address_of(request))
     except LoginRefused:
-        return html(login_page(onward, "refused"), 401)
+        return html(login_page(onward, "refused", label), 401)
     except TooManyAttempts as error:
-        answer = html(login_page(onward, "slow"), 429)
+        answer = html(login_page(onward, "slow", label), 429)
         answer.headers["Retry-After"] = str(int(error.seconds) + 1)
         return answer
     return _entered(request, service, secret, onward if user.ready else "/account")
@@ -77,6 +78,11 @@ def _owner(request: Request) -> str:
         raise HTTPException(401, "log in")
     if entry.session.kind != "user":
         raise InputError("account", "this session was made from a token", "log in with name and password")
+    service: Service = request.app.state.service
+    if service.accounts.user(entry.session.name).issuer:
+        raise InputError(
+            "account", "password and second factor are kept by your provider", "change them there"
+        )
     return entry.session.name
 
 

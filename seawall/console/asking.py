@@ -1,5 +1,7 @@
-"""What a page asks for: the service, who asks, a bounded form, a safe way on."""
+"""What a page asks for: the service, who asks, a bounded form, a safe way on. Coroutines, as in
+seawall.api.deps."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Annotated
 from urllib.parse import parse_qsl
@@ -18,24 +20,24 @@ FIELD_LIMIT = 2000
 MOST_FIELDS = 20
 
 
-def service(request: Request) -> Service:
+async def service(request: Request) -> Service:
     """The service that seawall.app wired."""
     found: Service = request.app.state.service
     return found
 
 
-def visitor(request: Request) -> Identity | None:
+async def visitor(request: Request) -> Identity | None:
     """Who asks, if anybody that we know."""
     found: Identity | None = request.scope.get("seawall.identity")
     return found
 
 
-def identity(request: Request) -> Identity:
+async def identity(request: Request) -> Identity:
     """Who asks; a stranger gets the login form."""
-    who = visitor(request)
+    who = await visitor(request)
     if who is None:
         raise HTTPException(401, "log in")
-    here = narrowed(request, service(request), who)
+    here = await asyncio.to_thread(narrowed, request, request.app.state.service, who) if who.grants else who
     need(here, "viewer")
     return here
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from fastapi import APIRouter
+from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from seawall.console import views
@@ -10,6 +11,7 @@ from seawall.console.asking import Form, ServiceDep, Who, local_path, need
 from seawall.console.render import PageRoute
 from seawall.core.accounts import Identity
 from seawall.core.errors import Conflict, InputError, NotFound, SeawallError
+from seawall.identity_cookies import proof_of
 from seawall.service import Service, http_status
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
@@ -102,50 +104,54 @@ def resolve(id: str, service: ServiceDep, who: Who, form: Form) -> Response:
 
 
 @router.post("/actions/{id}/approve")
-def approve(id: str, service: ServiceDep, who: Who, form: Form) -> Response:
-    """Consent to exactly the preview that the page showed."""
+def approve(id: str, request: Request, service: ServiceDep, who: Who, form: Form) -> Response:
+    """Consent to exactly the preview that the page showed; a local user's code with it."""
+    proof = proof_of(request, form.get("code", ""))
 
     def consent() -> None:
         if not form.get("digest"):
             raise Conflict("the form did not say which preview it approves; read the page again")
-        service.approve(id, who, form.get("reason", ""), form["digest"])
+        service.approve(id, who, form.get("reason", ""), form["digest"], proof)
 
-    again = _action_again(service, who, id, form.get("reason", ""))
+    again = _action_again(request, service, who, id, form.get("reason", ""))
     return _answer(who, "approver", consent, f"/actions/{id}", again)
 
 
 @router.post("/actions/{id}/reject")
-def reject(id: str, service: ServiceDep, who: Who, form: Form) -> Response:
+def reject(id: str, request: Request, service: ServiceDep, who: Who, form: Form) -> Response:
     """It will not run."""
     reason = form.get("reason", "")
-    again = _action_again(service, who, id, reason)
+    again = _action_again(request, service, who, id, reason)
     return _answer(
         who, "approver", lambda: service.repair.reject(id, who.name, reason), f"/actions/{id}", again
     )
 
 
 @router.post("/actions/{id}/revoke")
-def revoke(id: str, service: ServiceDep, who: Who, form: Form) -> Response:
+def revoke(id: str, request: Request, service: ServiceDep, who: Who, form: Form) -> Response:
     """Take an approval back before the run has begun; the reason is required."""
     reason = form.get("reason", "")
-    again = _action_again(service, who, id, reason)
+    again = _action_again(request, service, who, id, reason)
     return _answer(
         who, "approver", lambda: service.repair.revoke(id, who.name, reason), f"/actions/{id}", again
     )
 
 
 @router.post("/actions/{id}/cancel")
-def cancel(id: str, service: ServiceDep, who: Who, form: Form) -> Response:
+def cancel(id: str, request: Request, service: ServiceDep, who: Who, form: Form) -> Response:
     """Stop the run, or take the approval back before it began."""
     reason = form.get("reason", "")
-    again = _action_again(service, who, id, reason)
+    again = _action_again(request, service, who, id, reason)
     return _answer(
         who, "approver", lambda: service.repair.cancel(id, who.name, reason), f"/actions/{id}", again
     )
 
 
-def _action_again(service: Service, who: Identity, id: str, reason: str) -> Callable[[str, int], Response]:
-    return lambda why, status: views.action_page(service, who, id, why, status, reason)
+def _action_again(
+    request: Request, service: Service, who: Identity, id: str, reason: str
+) -> Callable[[str, int], Response]:
+    entry = request.scope.get("seawall.entry")
+    return lambda why, status: views.action_page(service, who, entry, id, why, status, reason)
 
 
 # the switch ------------------------------------------------------------------------------------

@@ -3,9 +3,10 @@
 from typing import Literal
 
 from fastapi import APIRouter
+from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from seawall.console import accounts, forms, looking, preferences, views
+from seawall.console import accounts, external, forms, looking, preferences, views
 from seawall.console.asking import ServiceDep, Visitor, Who, local_path
 from seawall.console.listing import Wanted
 from seawall.console.render import PageRoute, error_page, html, login_page, static_app
@@ -22,10 +23,11 @@ def home(service: ServiceDep, who: Visitor) -> Response:
 
 
 @router.get("/login")
-def login(who: Visitor, next: str = "") -> Response:
+def login(service: ServiceDep, who: Visitor, next: str = "") -> Response:
     """The form; who is in already goes on."""
     onward = local_path(next)
-    return html(login_page(onward)) if who is None else RedirectResponse(onward, 303)
+    label = external.label_of(service)
+    return html(login_page(onward, provider=label)) if who is None else RedirectResponse(onward, 303)
 
 
 @router.get("/incidents")
@@ -48,9 +50,9 @@ def incident(id: str, service: ServiceDep, who: Who) -> Response:
 
 
 @router.get("/actions/{id}")
-def action(id: str, service: ServiceDep, who: Who) -> Response:
+def action(id: str, request: Request, service: ServiceDep, who: Who) -> Response:
     """One repair: its approval and its run."""
-    return views.action_page(service, who, id)
+    return views.action_page(service, who, request.scope.get("seawall.entry"), id)
 
 
 @router.get("/links/{token}")
@@ -69,3 +71,4 @@ router.include_router(forms.router)
 router.include_router(accounts.router)
 router.include_router(looking.router)
 router.include_router(preferences.router)
+router.include_router(external.router)

@@ -17,6 +17,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from seawall.console import charts, drawings, figures, words
+from seawall.console.engine import engine
 from seawall.core.errors import SeawallError
 from seawall.core.times import format_duration, rfc3339
 from seawall.service import http_status
@@ -49,6 +50,7 @@ def _environment() -> Environment:
         "icon": _asset("icon.svg"),
     }
     found.filters |= {
+        "engine": engine,
         "rfc3339": rfc3339,
         "utc": figures.utc,
         "timed": figures.with_times,
@@ -66,9 +68,10 @@ def render(template: str, **context: Any) -> str:
     return _ENVIRONMENT.get_template(template).render(context)
 
 
-def login_page(next: str = "", message: str = "") -> str:
-    """The form; with `message` when a token was wrong. `next` is the local path to go on to."""
-    return render("login.html", who=None, next=next, message=message)
+def login_page(next: str = "", message: str = "", provider: str = "") -> str:
+    """The form; with `message` when a log-in failed. `next` is the local path to go on to, `provider` what
+    the button of an OpenID Connect provider calls it ("": there is none)."""
+    return render("login.html", who=None, next=next, message=message, provider=provider)
 
 
 def error_page(status: int, detail: str, who: object = None) -> str:
@@ -107,7 +110,8 @@ class PageRoute(APIRoute):
 def _failed(request: Request, error: Exception) -> HTMLResponse:
     status, detail = _told(error)
     if status == 401:
-        return html(login_page(), 401)
+        external = request.app.state.service.external
+        return html(login_page(provider=external.label if external else ""), 401)
     if status >= 500:
         log.error("%s %s failed", request.method, request.url.path, exc_info=error)
     return html(error_page(status, detail, request.scope.get("seawall.identity")), status)

@@ -11,6 +11,7 @@ from seawall.console.overview import overview
 from seawall.console.render import html, render
 from seawall.core.actions import Action
 from seawall.core.slos import SloRow
+from seawall.identity import Entry
 from seawall.service import Identity, Service
 
 
@@ -62,9 +63,15 @@ def incident_page(
 
 
 def action_page(
-    service: Service, who: Identity, id: str, banner: str = "", status: int = 200, reason: str = ""
+    service: Service,
+    who: Identity,
+    entry: Entry | None,
+    id: str,
+    banner: str = "",
+    status: int = 200,
+    reason: str = "",
 ) -> Response:
-    """The approval page; `reason` is what was typed before a refusal."""
+    """The approval page; `entry` is the session, `reason` what was typed before a refusal."""
     action = service.records.action(id)
     return html(
         render(
@@ -77,6 +84,7 @@ def action_page(
             row=_row(service, action),
             steps=story.steps(action),
             hindrance=story.hindrance(service, action, who),
+            confirm=service.confirmation.needed(entry, action.risk),
             diff=story.diff_lines(action.preview.diff) if action.preview else [],
             brief=service.repair.briefing(id),
             said=story.said(service, id),

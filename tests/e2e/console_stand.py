@@ -38,6 +38,7 @@ from seawall.core.signals import (
 )
 from seawall.cycle import Cycle, Parts
 from seawall.identity import Accounts
+from seawall.identity_confirm import Confirmation
 from seawall.identity_secrets import Vault
 from seawall.service import Intake, Service
 from seawall.stores.memory import MemoryEvents, MemorySamples
@@ -143,6 +144,7 @@ def build(folder: Path, clock: FakeClock, runner: FakeRunner, tide: Tide) -> Ser
         clock, [tide], samples, events, records, judge, Correlation(rows), repair, telemetry, watch
     )  # fmt: skip
     config = Config.model_validate({"registries": [{"name": HARBOUR, "url": "http://127.0.0.1:5000"}]})
+    accounts = Accounts(records, records, clock, Vault(Fernet.generate_key()))
     return Service(
         config=config,
         clock=clock,
@@ -155,7 +157,8 @@ def build(folder: Path, clock: FakeClock, runner: FakeRunner, tide: Tide) -> Ser
         repair=repair,
         telemetry=telemetry,
         intake=Intake(events, telemetry),
-        accounts=Accounts(records, records, clock, Vault(Fernet.generate_key())),
+        accounts=accounts,
+        confirmation=Confirmation(accounts, records, clock, config.server.confirm_within),
         broken_playbooks=broken,
     )
 

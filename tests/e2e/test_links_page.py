@@ -4,6 +4,7 @@ import httpx
 import pytest
 
 from seawall.core.actions import ActionState
+from seawall.identity_confirm import Proof
 from seawall.signed_links import SignedLinks
 from tests.e2e.console_stand import stand
 from tests.e2e.test_console_pages import HTML, client, turn
@@ -34,7 +35,7 @@ def test_a_link_asks_for_a_login_opens_the_decision_once_and_approves_nothing(se
     assert again.status_code == 403 and "this link was used before" in again.text
     assert seawall.service.records.action(action.id).state is ActionState.AWAITING_APPROVAL
     assert person.get(url[:-2]).status_code == 400
-    seawall.service.approve(action.id, _boss(seawall), "", None)
+    seawall.service.approve(action.id, _boss(seawall), "", None, Proof())
     late = person.get(seawall.service.links.url(action))
     assert late.status_code == 409 and "there is nothing to approve any more" in late.text
 

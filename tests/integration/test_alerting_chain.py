@@ -119,7 +119,7 @@ def test_a_killed_registry_is_told_once_and_resolved_once(up, registry, servers,
         return answer["data"]["result"]
 
     until(lambda: asked('seawall:slo_value:now{slo="availability"}'), 60, "a recorded indicator")
-    [board] = KINDS["grafana"](Config(), Options()).values()
+    board = KINDS["grafana"](Config(), Options())["seawall-slo-matrix.json"]
     for title, expr in queries(board):
         asked(expr.replace("$registry", "main"))
         if "forecast" not in expr:  # the models have not seen enough to forecast

@@ -157,6 +157,8 @@
 
   const next = document.querySelector("form[action='/login'] [name=next]");
   if (next && !next.value && location.pathname !== "/login") next.value = location.pathname;
+  const provider = document.getElementById("provider");
+  if (provider && location.pathname !== "/login") provider.href = `/api/v1/auth/oidc/login?next=${encodeURIComponent(location.pathname)}`;
 
   if (page && link && kept.size) {
     connect();
