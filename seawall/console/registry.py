@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from seawall.console.charts import Bar, Point
 from seawall.console.overview import Line, lines_of
 from seawall.core.foresight import Forecast
-from seawall.core.looks import Repository
+from seawall.core.looks import Repository, unsigned_by_client
 from seawall.core.signals import (
     CACHE_HIT_RATIO,
     CERTIFICATE_NOT_AFTER,
@@ -16,12 +16,13 @@ from seawall.core.signals import (
     STORAGE_FULL,
     STORAGE_RECLAIMABLE,
     STORAGE_USED_RATIO,
+    Event,
     Sample,
 )
 from seawall.service import Service
 
-HOUR, FRESH = 3600.0, 600.0
-TOP = 10
+HOUR, FRESH, DAY = 3600.0, 600.0, 86400.0
+TOP, FEW = 10, 5
 ORDER = ("dns", "connect", "tls", "redirect", "base", "auth_token", "manifest_index", "manifest_child")
 LAST = ("blob_ttfb", "blob_transfer")
 
@@ -48,9 +49,21 @@ class Volume:
 
 
 @dataclass(frozen=True, slots=True)
+class Slow:
+    """A manifest request of a client that took `seconds`."""
+
+    at: float
+    repository: str
+    reference: str
+    client: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class View:
     """Everything on the page, as of `now`. `traffic` counts requests and failures by minute, `looked_at` is
-    how many requests `repositories` were counted from: all of the hour."""
+    how many requests `repositories` were counted from: all of the hour. `unsigned` are the day's (client,
+    pulls)."""
 
     name: str
     now: float
@@ -62,6 +75,9 @@ class View:
     volumes: list[Volume]
     repositories: list[Repository]
     looked_at: int
+    failing: list[Repository]
+    slowest: list[Slow]
+    unsigned: list[tuple[str, int]]
     caches: list[tuple[str, float]]
     not_after: float | None
     collectors: list[tuple[str, bool, str]]
@@ -76,7 +92,7 @@ def view(service: Service, name: str) -> View:
     lines = lines_of(service, name)
     traffic = service.events.errors_by_minute(name, *span)
     pulled_at, pulls = waterfalls(service.samples.latest(name, PROBE_DURATION, now - FRESH, now))
-    ends = service.samples.latest(name, CERTIFICATE_NOT_AFTER, now - 86400, now)
+    ends = service.samples.latest(name, CERTIFICATE_NOT_AFTER, now - DAY, now)
     hits = service.samples.latest(name, CACHE_HIT_RATIO, now - HOUR, now)
     return View(
         name=name,
@@ -89,6 +105,9 @@ def view(service: Service, name: str) -> View:
         volumes=volumes(service, name, now),
         repositories=service.events.repositories(name, *span, TOP, "pulls"),
         looked_at=sum(total for _, total, _ in traffic),
+        failing=service.events.repositories(name, *span, FEW, "failed"),
+        slowest=[_slow(it) for it in service.events.slowest_pulls(name, *span, FEW)],
+        unsigned=unsigned_by_client(service.events, name, now - DAY, now, FEW),
         caches=[(dict(it.labels).get("cache", ""), it.value) for it in hits],
         not_after=min((it.value for it in ends), default=None),
         collectors=[
@@ -98,6 +117,17 @@ def view(service: Service, name: str) -> View:
             slo: it for (registry, slo), it in service.telemetry.forecasts.items() if registry == name
         },
         latency=tuple(service.telemetry.points.get((name, "slo:pull_latency"), ())),
+    )
+
+
+def _slow(event: Event) -> Slow:
+    fields = event.fields
+    return Slow(
+        at=event.at,
+        repository=str(fields.get("registry.repository") or ""),
+        reference=str(fields.get("registry.reference") or fields.get("registry.digest") or ""),
+        client=str(fields.get("client.ip") or ""),
+        seconds=float(fields.get("event.duration") or 0) / 1e9,
     )
 
 
@@ -133,7 +163,7 @@ def volumes(service: Service, registry: str, now: float) -> list[Volume]:
         bytes_of[dict(it.labels).get("volume", "")][dict(it.labels).get("state", "")] = it.value
     for it in service.samples.latest(registry, STORAGE_FULL, now - HOUR, now):
         full[dict(it.labels).get("volume", "")][dict(it.labels).get("bound", "")] = it.value
-    reclaimable = _by_volume(service, registry, STORAGE_RECLAIMABLE, now - 86400, now)
+    reclaimable = _by_volume(service, registry, STORAGE_RECLAIMABLE, now - DAY, now)
     ratios = _by_volume(service, registry, STORAGE_USED_RATIO, now - HOUR, now)
     return [
         Volume(

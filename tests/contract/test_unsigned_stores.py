@@ -196,7 +196,7 @@ def test_positions_survive_a_restart_and_closed_days(tmp_path: Path):
 def test_a_folder_of_an_older_seawall_is_taken_over(tmp_path: Path):
     """Its table and its closed days lack the newer columns."""
     old = duckdb.connect(str(tmp_path / "open.duckdb"))
-    newer = ("seq", "source", "image", "signature", "settles", "judged")
+    newer = ("seq", "source", "image", "signature", "settles", "judged", "failure", "sent")
     columns = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items() if name not in newer)
     old.execute(f"CREATE TABLE events ({columns})")
     for id, at in (("old", T), ("older", T - 2 * DAY)):
