@@ -30,7 +30,7 @@ def pack(folder: Path) -> None:
             file.write(log.read_bytes())
     for it in folder.iterdir():
         if it.name not in KEPT:
-            shutil.rmtree(it) if it.is_dir() and not it.is_symlink() else it.unlink()
+            shutil.rmtree(it) if it.is_dir() and not it.is_symlink() else it.unlink(missing_ok=True)
 
 
 class _new:
