@@ -4,6 +4,7 @@ import sys
 
 from benchmarks import (
     api,
+    away,
     console,
     detector_speed,
     drain,
@@ -27,6 +28,7 @@ from benchmarks import (
 ALL = {
     "console": console.measure,
     "api": api.measure,
+    "away": away.measure,
     "detector_speed": detector_speed.measure,
     "drain": drain.measure,
     "flat": flat.measure,

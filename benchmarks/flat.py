@@ -40,7 +40,7 @@ def measure() -> list[Figure]:
         database = DuckDatabase(folder / "data")
         found = _figures("DuckDB", DuckEvents(database), 64)
         database.close()
-        with _receiver() as url:
+        with receiver("benchmarks.flat", free_ports(1)[0]) as url:
             access = ElasticsearchAccess(replicas=0, timeout=60.0)
             store = ElasticsearchEvents(f"elasticsearch+{url}", access, folder / "spool", time.time)
             found += _figures("bulk path", store, 16)
@@ -69,10 +69,9 @@ def _figures(name: str, store: EventStore, most: float) -> list[Figure]:
 
 
 @contextmanager
-def _receiver() -> Iterator[str]:
-    """The URL of a receiver in a process of its own."""
-    [port] = free_ports(1)
-    process = subprocess.Popen([sys.executable, "-m", "benchmarks.flat", str(port)])
+def receiver(module: str, port: int) -> Iterator[str]:
+    """The URL of a receiver in a process of its own: `python -m module PORT`."""
+    process = subprocess.Popen([sys.executable, "-m", module, str(port)])
     url = f"http://127.0.0.1:{port}"
 
     def answers() -> bool:
@@ -89,10 +88,12 @@ def _receiver() -> Iterator[str]:
         process.wait(10)
 
 
-class _Answers(BaseHTTPRequestHandler):
+class Answers(BaseHTTPRequestHandler):
+    """What a sender of bulk requests has to hear, and no more."""
+
     protocol_version = "HTTP/1.1"
 
-    def _reply(self, body: dict[str, object]) -> None:
+    def reply(self, body: dict[str, object]) -> None:
         raw = json.dumps(body).encode()
         self.send_response(200)
         for name, value in (
@@ -107,15 +108,18 @@ class _Answers(BaseHTTPRequestHandler):
     def _any(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if self.path.startswith("/_bulk"):
-            actions = islice(body.splitlines(), None, None, 2)
-            items = [
-                {"create" if line.startswith(b'{"create') else "index": {"status": 201}} for line in actions
-            ]
-            self._reply({"errors": False, "items": items})
+            items = self.items(list(islice(body.splitlines(), None, None, 2)))
+            self.reply(
+                {"errors": any(it[kind]["status"] >= 300 for it in items for kind in it), "items": items}
+            )
         elif self.path.startswith("/_data_stream"):
-            self._reply({"data_streams": []})
+            self.reply({"data_streams": []})
         else:
-            self._reply({"version": {"number": "8.19.0"}, "acknowledged": True})
+            self.reply({"version": {"number": "8.19.0"}, "acknowledged": True})
+
+    def items(self, actions: list[bytes]) -> list[dict[str, dict[str, int]]]:
+        """The answer to each action of a bulk request."""
+        return [{"create" if it.startswith(b'{"create') else "index": {"status": 201}} for it in actions]
 
     do_GET = do_PUT = do_POST = _any
 
@@ -124,4 +128,4 @@ class _Answers(BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
-    ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), _Answers).serve_forever()
+    ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Answers).serve_forever()
