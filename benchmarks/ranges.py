@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks import slo
 from benchmarks.figure import Figure
-from benchmarks.slo_prometheus import promtool
+from benchmarks.slo_prometheus import backfill
 from seawall.config_stores import PrometheusAccess
 from seawall.core.ports import SampleStore
 from seawall.core.signals import PROBE_SUCCESS
@@ -34,7 +34,7 @@ def measure() -> list[Figure]:
         embedded, ours = _read(DuckSamples(database))
         database.close()
         server = Prometheus(folder / "server")
-        _backfill(folder, folder / "server" / "tsdb")
+        backfill(folder, folder / "server" / "tsdb", _lines)
         server.start()
         try:
             access = PrometheusAccess(remote_write=False, timeout=120.0)
@@ -61,15 +61,6 @@ def _read(samples: SampleStore) -> tuple[float, list[tuple[int, float, float]]]:
         took += time.perf_counter() - began
         found.append((len(rounds), sum(it.value for it in rounds), round(sum(it.at for it in rounds))))
     return took, found
-
-
-def _backfill(folder: Path, database: Path) -> None:
-    """A block a day: promtool reads its whole input again for each block."""
-    for day in range(slo.DAYS):
-        with (folder / "day").open("w") as out:
-            out.writelines(_lines(day))
-            out.write("# EOF\n")
-        promtool("create-blocks-from", "openmetrics", "--max-block-duration=24h", folder / "day", database)
 
 
 def _lines(day: int) -> Iterator[str]:

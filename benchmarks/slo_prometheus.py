@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -41,7 +41,7 @@ def measure() -> list[Figure]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         server = Prometheus(folder / "server", scraped="")
-        _backfill(folder, folder / "server" / "tsdb")
+        backfill(folder, folder / "server" / "tsdb", _lines)
         server.start()
         try:
             month = f"60 * sum_over_time(({minute})[{slo.DAYS}d:1m])"
@@ -72,11 +72,12 @@ def measure() -> list[Figure]:
     ]
 
 
-def _backfill(folder: Path, database: Path) -> None:
-    """A block a day: promtool reads its whole input again for each block."""
+def backfill(folder: Path, database: Path, lines: Callable[[int], Iterator[str]]) -> None:
+    """OpenMetrics `lines(day)` of each day into blocks, one a day: promtool reads its whole input again for
+    each block. RuntimeError if promtool refuses."""
     for day in range(slo.DAYS):
         with (folder / "day").open("w") as out:
-            out.writelines(_lines(day))
+            out.writelines(lines(day))
             out.write("# EOF\n")
         promtool("create-blocks-from", "openmetrics", "--max-block-duration=24h", folder / "day", database)
 

@@ -1,36 +1,16 @@
 """The second factor before an approval: who is asked, when, and what a thief gets. On a real database."""
 
 import pytest
-from cryptography.fernet import Fernet
 
 from seawall.core.accounts import LoginRefused, TooManyAttempts
 from seawall.core.actions import Risk
 from seawall.core.errors import Refused
-from seawall.identity import Accounts
 from seawall.identity_confirm import Confirmation, Proof
-from seawall.identity_secrets import STEP, Vault
-from seawall.stores.sql import SqlRecords
-from tests.fakes import FakeClock, T
-from tests.unit.test_identity import HOME, OWN, code_of, ready
+from seawall.identity_secrets import STEP
+from tests.unit.test_identity import HOME, OWN, accounts, clock, code_of, ready, records
 
+__all__ = ["accounts", "clock", "records"]  # the fixtures
 WITHIN = 300.0
-
-
-@pytest.fixture
-def clock():
-    return FakeClock(T)
-
-
-@pytest.fixture
-def records():
-    found = SqlRecords("memory:")
-    yield found
-    found.close()
-
-
-@pytest.fixture
-def accounts(records, clock):
-    return Accounts(records, records, clock, Vault(Fernet.generate_key()))
 
 
 @pytest.fixture
