@@ -2,7 +2,8 @@
 
 `benchmarks/telemetry` was recorded by benchmarks.faults: one round of real requests stands for ten seconds.
 Alerts are those of the shipped detector at its shipped threshold, each signal for itself, as in serving. The
-forecast is that of the row (models.promise) with the model that serves until the LSTM has passed its gate.
+forecast is that of the row (models.promise), with the model that serves until the LSTM has passed its gate
+and with the LSTM.
 """
 
 import math
@@ -72,17 +73,19 @@ def _forecast(words: str, recording: Recording, signal: str, breach: float) -> l
     """Since when the row was at risk without a break until it broke; nothing is promised of that yet."""
     if signal not in FORECAST:
         return []
-    values = recording.values[recording.columns.index(signal)]
-    risks = _risks(recording.at, values, FORECAST[signal])
-    before = np.flatnonzero(recording.at < breach)
-    calm = before[~risks[before]]
-    since = recording.at[calm[-1] + 1] if len(calm) else recording.at[0]
-    return [_figure(f"{words}: row at risk", float(since), breach, math.inf)]
+    values, figures = recording.values[recording.columns.index(signal)], []
+    for name, detector in (("baseline", Seasonal()), ("LSTM", Lstm())):
+        risks = _risks(recording.at, values, FORECAST[signal], detector)
+        before = np.flatnonzero(recording.at < breach)
+        calm = before[~risks[before]]
+        since = recording.at[calm[-1] + 1] if len(calm) else recording.at[0]
+        figures.append(_figure(f"{words}: row at risk, by the {name}", float(since), breach, math.inf))
+    return figures
 
 
-def _risks(at: Floats, values: Floats, row: SloRow) -> NDArray[np.bool_]:
+def _risks(at: Floats, values: Floats, row: SloRow, detector: Seasonal | Lstm) -> NDArray[np.bool_]:
     """Whether the row is at risk after each sample, as the service would say."""
-    promise, detector = Promise([row]), Seasonal()
+    promise = Promise([row])
     column, limit = detector.columns(["x"]), row.objective.value
     risks = np.zeros(len(at), dtype=np.bool_)
     for i, (moment, value) in enumerate(zip(at.tolist(), values.tolist(), strict=True)):
@@ -93,7 +96,7 @@ def _risks(at: Floats, values: Floats, row: SloRow) -> NDArray[np.bool_]:
         status = SloStatus(
             row.name, "main", Status.OK, True, value, row.unit, limit, window, 1, None, None, None, "", moment
         )
-        forecast = promise.forecast(status, ahead, "seasonal")
+        forecast = promise.forecast(status, ahead, detector.name)
         risks[i] = forecast is not None and forecast.at_risk
     return risks
 

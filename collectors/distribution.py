@@ -127,7 +127,7 @@ class DistributionMetrics(MetricsPage):
         if not page.series.get(_PROXY3):
             await self._add_vars(now, batch)
         if not page.series.get(_REQUESTS) and not page.broken:
-            batch.notes.append(f"{page.place}: no {_REQUESTS} yet; the registry has served no request")
+            batch.asides.append(f"{page.place}: no {_REQUESTS} yet; the registry has served no request")
 
     async def _add_vars(self, now: float, batch: Batch) -> None:
         """2.8 has the pull-through cache and the notifications only there; without them it is told once."""

@@ -140,7 +140,7 @@ class StorageGrowth:
         )
         found = growth([(sample.at, sample.value) for sample in used])
         if found is None:
-            batch.notes.append(
+            batch.asides.append(
                 f"{volume}: growth is unknown until it was measured for {format_duration(LEAST_SPAN)}"
             )
             return
@@ -152,7 +152,7 @@ class StorageGrowth:
                 for bound, value in bounds.items()
             ]
         if times:
-            batch.notes.append(f"{volume}: {_told(times)}")
+            batch.asides.append(f"{volume}: {_told(times)}")
 
 
 def _told(times: dict[str, float]) -> str:

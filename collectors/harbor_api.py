@@ -89,10 +89,11 @@ class HarborApi:
                 return self._down(error, now)
             answers = await asyncio.gather(*(self._ask(client, fact, now) for fact in self._facts))
         if not self._account:
-            batch.notes.append(f"{self._client.url}: no username, so only its health is known")
+            batch.asides.append(f"{self._client.url}: no username, so only its health is known")
         for answer in answers:
             batch.samples += answer.samples
             batch.notes += answer.notes
+            batch.asides += answer.asides
         return batch
 
     async def stored(self) -> None:
@@ -110,7 +111,7 @@ class HarborApi:
             document, whole = await self._document(client, fact)
             batch = fact.read(document, self.registry, now)
             if not whole:
-                batch.notes.append(f"{fact.path}: only the first {len(document)} are looked at")
+                batch.asides.append(f"{fact.path}: only the first {len(document)} are looked at")
             if fact.read is collections and (running := running_collection(document)) is not None:
                 batch.samples += await self._progress(client, running, now)
             return batch

@@ -76,7 +76,7 @@ class HarborAudit:
         if self._next[0] is not None:
             batch.checkpoints[self.source] = json.dumps({"time": self._next[0]})
         if not ended:
-            batch.notes.append(f"the audit log is being caught up; page {page} comes next")
+            batch.asides.append(f"the audit log is being caught up; page {page} comes next")
 
     async def stored(self) -> None:
         """The batch is durable: the position advances, and what the overlap will show again is known."""

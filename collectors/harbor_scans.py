@@ -55,7 +55,7 @@ class HarborScans:
             except BaseException:
                 self._walk = None
                 raise
-        batch.notes.append(self._note())
+        batch.asides.append(self._note())
         if self._ended is not None:
             batch.samples = gauge(self.registry, now, self._ended)
         return batch

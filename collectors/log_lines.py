@@ -82,11 +82,11 @@ class Backlog:
         self._source = source
 
     def tell(self, batch: Batch, unread: int, now: float) -> None:
-        """Add the sample, and a note while there is something left."""
+        """Add the sample, and an aside while there is something left."""
         self.bytes = unread
         batch.samples.append(Sample(self._registry, LOG_BACKLOG, now, float(unread), self._labels))
         if unread:
-            batch.notes.append(f"{self._source}: {unread} bytes are still to be read")
+            batch.asides.append(f"{self._source}: {unread} bytes are still to be read")
 
 
 def is_cut(raw: bytes) -> bool:

@@ -93,7 +93,7 @@ class PullSignatures:
         self._pushes.prune(self._looks.now())
         batch = Batch(self._sign_of_life(now), list(self._made.values()), self._checkpoints())
         if self.waiting:
-            batch.notes.append(f"{self.waiting} pulls wait for a verdict")
+            batch.asides.append(f"{self.waiting} pulls wait for a verdict")
         return batch
 
     async def stored(self) -> None:

@@ -116,7 +116,7 @@ class TrivyReports:
             if name in known and known[name][0] == version:
                 continue
             if read > _ROUND:
-                batch.notes.append(f"{self._folder}: more reports are read in the next round")
+                batch.asides.append(f"{self._folder}: more reports are read in the next round")
                 break
             read += version[1]
             known[name] = version, self._read(name, version[0] / 1e9)

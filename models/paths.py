@@ -89,8 +89,11 @@ class Rings:
         self._bank.load(state, {"rings": "1"})
 
 
-def crossing(values: Floats, grid: float, threshold: float, rising: bool, seed: int = 1) -> Crossing | None:
-    """When `values` [T] (oldest first, NaN = unknown, one every `grid` seconds) may cross the threshold.
+def crossing(
+    values: Floats, grid: float, threshold: float, rising: bool, seed: int = 1, furthest: float = FURTHEST
+) -> Crossing | None:
+    """When `values` [T] (oldest first, NaN = unknown, one every `grid` seconds) may cross the threshold,
+    looking at most `furthest` seconds ahead.
 
     None while fewer than LEAST_CHANGES changes are known, or the newest value is not. A change that is not
     known is taken as the mean of the others.
@@ -101,7 +104,7 @@ def crossing(values: Floats, grid: float, threshold: float, rising: bool, seed: 
         return None
     changes = np.where(known, changes, changes[known].mean())[np.argmax(known) :]
     distance = (threshold - values[-1]) * (1 if rising else -1)
-    sight = min(SIGHT * known.sum() * grid, FURTHEST)
+    sight = min(SIGHT * known.sum() * grid, furthest)
     drawn = _drawn(np.random.default_rng(seed), changes, int(DAY / grid), int(sight / grid))
     beyond = np.cumsum(drawn, axis=1) > distance
     first = np.where(beyond.any(axis=1), (beyond.argmax(axis=1) + 1) * grid, np.inf)

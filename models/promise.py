@@ -1,8 +1,9 @@
 """The forecast of the promise: how likely each row of the matrix is breached within its horizon, and when.
 
-A level or a latency is forecast from the quantiles ahead of the model that serves its signal; a level also
-from the paths that its own past changes give (models.paths); minutes from the budget (models.budget). Each
-bounds the chance from below, so that the larger one counts.
+A level or a latency is forecast from the quantiles ahead of the model that serves its signal, and from the
+paths that its own past changes give (models.paths); minutes from the budget (models.budget). A level fills:
+each forecast bounds the chance from below, and the larger one counts. A latency comes and goes: its forecasts
+are pooled (linear opinion pool, Stone 1961), the model's with the weight of all paths together.
 """
 
 import json
@@ -18,7 +19,7 @@ from safetensors.numpy import load, save
 
 from models import budget
 from models.normaliser import Floats
-from models.paths import GRIDS, INTERVAL, Crossing, Rings, crossing
+from models.paths import FURTHEST, GRIDS, INTERVAL, SIGHT, Crossing, Rings, crossing
 from models.recurrent import LEVELS
 from models.streaming import TAIL
 from seawall.core.errors import InputError
@@ -29,6 +30,11 @@ from seawall.core.times import format_duration
 HOLD, RELEASE = 300.0, 300.0  # seconds for which the chance must be high, or low, to begin or end a risk
 CALM = 0.5  # of the row's `at_risk`: below it a risk may end
 MEASURED = "measured"
+PAST = "past changes"
+SPANS = (
+    60,
+    240,
+)  # minutes of a latency's past whose changes give paths: a trend that began lately, or long ago
 Ahead = Mapping[float, Floats]  # horizon in seconds -> quantiles [7] at LEVELS
 
 
@@ -98,7 +104,21 @@ def from_ahead(ahead: Ahead, objective: Objective, horizon: float, model: str) -
 def from_paths(found: Crossing, horizon: float) -> Chance:
     """The share of the paths that cross within the horizon."""
     times = tuple(found.quantile(level) for level in (INTERVAL[0], 0.5, INTERVAL[1]))
-    return Chance(found.probability(horizon), (times[0], times[1], times[2]), "past changes")
+    return Chance(found.probability(horizon), (times[0], times[1], times[2]), PAST)
+
+
+def pooled(model: Chance | None, past: Sequence[Chance]) -> Chance | None:
+    """The mean of the model's chance and of the mean of those by `past` changes, with the times of the
+    likeliest that has a median; None where nobody says anything."""
+    if model is None or not past:
+        return model or (_mean(past) if past else None)
+    both = _mean([model, _mean(past)])
+    return replace(both, model=f"{model.model} and {PAST}")
+
+
+def _mean(chances: Sequence[Chance]) -> Chance:
+    likeliest = max(chances, key=lambda it: (it.times[1] is not None, it.probability))
+    return replace(likeliest, probability=sum(it.probability for it in chances) / len(chances))
 
 
 class Promise:
@@ -120,7 +140,7 @@ class Promise:
             return None
         row = replace(row, objective=Objective(row.objective.op, status.threshold))  # of this registry
         name = f"{status.registry} {status.name}"
-        if row.type is SloType.LEVEL:
+        if row.type in (SloType.LEVEL, SloType.LATENCY):
             self._rings.learn(name, status.at, status.value)
         if not row.objective.holds(status.value):
             chance: Chance | None = Chance(1.0, (0.0, 0.0, 0.0), MEASURED)
@@ -136,26 +156,34 @@ class Promise:
     def _of_value(
         self, row: SloRow, status: SloStatus, name: str, ahead: Ahead | None, model: str
     ) -> Chance | None:
-        chances = [from_ahead(ahead, row.objective, row.horizon, model)] if ahead else []
+        by_model = from_ahead(ahead, row.objective, row.horizon, model) if ahead else None
+        if row.type is SloType.LATENCY:
+            return pooled(by_model, self._past(row, name, [(GRIDS[0], span) for span in SPANS], status.at))
+        chances = [by_model] if by_model else []
         if row.type is SloType.LEVEL:
-            chances += [
-                from_paths(found, row.horizon)
-                for grid in GRIDS
-                if (found := self._crossing(row, name, grid, status.at)) is not None
-            ]
+            chances += self._past(row, name, [(grid, None) for grid in GRIDS], status.at)
         if not chances:
             return None
         likeliest = max(chances, key=lambda it: (it.probability, it.times[1] is not None))
         timed = next((it.times for it in reversed(chances) if it.times[1] is not None), likeliest.times)
         return likeliest if likeliest.times[1] is not None else replace(likeliest, times=timed)
 
-    def _crossing(self, row: SloRow, name: str, grid: float, at: float) -> Crossing | None:
+    def _past(
+        self, row: SloRow, name: str, views: Sequence[tuple[float, int | None]], at: float
+    ) -> list[Chance]:
+        """By the paths of each view (grid in seconds, how many of its newest places; None: all)."""
+        found = [self._crossing(row, name, grid, span, at) for grid, span in views]
+        return [from_paths(it, row.horizon) for it in found if it is not None]
+
+    def _crossing(self, row: SloRow, name: str, grid: float, span: int | None, at: float) -> Crossing | None:
         """The paths, drawn anew when a place of the grid is complete."""
-        key, place = f"{name} {grid:g}", int(at // grid)
+        key, place = f"{name} {grid:g} {span}", int(at // grid)
         if self._seen.get(key, (None,))[0] != place:
             rising = row.objective.op in ("<", "<=")
-            values = self._rings.values(name, grid)
-            self._seen[key] = (place, crossing(values, grid, row.objective.value, rising))
+            values = self._rings.values(name, grid)[-(span or 0) :]
+            furthest = FURTHEST if span is None else SIGHT * row.horizon
+            found = crossing(values, grid, row.objective.value, rising, furthest=furthest)
+            self._seen[key] = (place, found)
         return self._seen[key][1]
 
     def _remember(self, name: str, row: SloRow, chance: Chance, at: float) -> Risk:

@@ -203,5 +203,5 @@ async def _collector(collector: Collector) -> Check:
         return _failed(name, error, kind="connection")
     except (SeawallError, OSError, TimeoutError) as error:
         return Check(name, False, str(error) or "no answer in time", "see docs/configuration.md")
-    told = [f"{len(batch.samples)} sample(s), {len(batch.events)} event(s)", *batch.notes]
+    told = [f"{len(batch.samples)} sample(s), {len(batch.events)} event(s)", *batch.notes, *batch.asides]
     return Check(name, True, "; ".join(told))

@@ -121,7 +121,7 @@ class Telemetry:
 
     def kept(self, collector: Collector, batch: Batch, new_events: int, seconds: float) -> None:
         """See the port."""
-        self._collected(collector, True, "; ".join(batch.notes), seconds)
+        self._collected(collector, True, "; ".join(batch.notes + batch.asides), seconds)
         self._mirror.keep(collector, batch.samples)
         for sample in batch.samples:
             if sample.signal == PROBE_DURATION:

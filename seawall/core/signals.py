@@ -36,12 +36,14 @@ class Event:
 @dataclass(slots=True)
 class Batch:
     """What one collection brought. `checkpoints` (source -> position) are kept in the same
-    transaction as `events`, so that a position never runs ahead of, or behind, what is stored."""
+    transaction as `events`, so that a position never runs ahead of, or behind, what is stored. `notes` may
+    point at a fault, and stand as evidence in an incident's explanation; `asides` tell of the collecting."""
 
     samples: list[Sample] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     checkpoints: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    asides: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

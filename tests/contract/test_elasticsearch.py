@@ -120,7 +120,7 @@ def test_elasticsearch_away_loses_and_doubles_nothing(tmp_path, elasticsearch_ev
     assert again.checkpoint("log") == str(seconds - 1)
     server.start()
     try:
-        until(lambda: again.depth == 0, 600 if SOAKING else 30, "the spool was emptied")
+        until(lambda: again.depth == 0, 5400 if SOAKING else 30, "the spool was emptied")
         again.append([line(1), line(2)], {})  # a redelivery
         assert again.manifest_latency("main", T - 1, T + 10_000, 0.5).count == len(sent)
         assert again._client.count(index="logs-seawall.*-away")["count"] == len(sent) == seconds * rate + 1

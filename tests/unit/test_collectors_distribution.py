@@ -117,7 +117,7 @@ async def test_variables_that_are_none_are_told_once_and_take_nothing_away(varia
 
 async def test_a_registry_without_requests_says_so():
     batch = await scrape(b"# HELP go_goroutines x\n# TYPE go_goroutines gauge\ngo_goroutines 10\n")
-    assert batch.samples == [] and "no request" in batch.notes[0]
+    assert batch.samples == [] and "no request" in batch.asides[0]
 
 
 async def test_a_broken_family_leaves_its_neighbours():

@@ -197,7 +197,7 @@ async def test_a_backlog_is_read_in_rounds(path):
     reader = Reader(path, max_round=1000)
     batch = await reader.round()
     assert 0 < len(batch.events) < 200
-    assert reader.log.backlog > 0 and f"{reader.log.backlog} bytes" in batch.notes[0]
+    assert reader.log.backlog > 0 and f"{reader.log.backlog} bytes" in batch.asides[0]
     for _ in range(100):
         if not reader.log.backlog:
             break

@@ -203,6 +203,22 @@ def test_the_first_cause_is_ranked_first_with_its_evidence(world):
     assert "2 probe rounds failed" in down.causes[1]
 
 
+def test_the_explanation_has_what_points_at_the_fault_and_not_what_tells_of_the_collecting(world):
+    class Disk:
+        name, registry, interval, timeout = "storage", "main", 10.0, 5.0
+
+        async def collect(self, now):
+            return Batch(notes=["/data is mounted read-only"], asides=["growth is unknown so far"])
+
+        async def stored(self):
+            pass
+
+    assert asyncio.run(world.cycle.collect(Disk()))
+    world.rounds("+++--")
+    told = world.incidents[0].explanation
+    assert "(/data is mounted read-only)" in told and "growth" not in told
+
+
 def test_a_rejected_repair_is_not_offered_again_in_the_same_incident(world):
     world.rounds("+++--")
     action = world.bench.until(world.action.id, S.AWAITING_APPROVAL)

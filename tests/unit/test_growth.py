@@ -117,7 +117,7 @@ async def test_the_collector_reads_what_is_stored():
     left = SIZE - readings(144)[-1][1]
     assert times[labels(volume="/srv", bound="likely")] == pytest.approx(left / RATE)
     assert not [pairs for pairs in rates if ("volume", "/new") in pairs]
-    told = sorted(batch.notes)
+    told = sorted(batch.asides)
     assert told[0] == "/new: growth is unknown until it was measured for 1h"
     assert told[1].startswith("/srv: full in about 461d") and "if nothing is cleaned up" in told[1]
 

@@ -147,7 +147,7 @@ async def test_a_wrong_password_leaves_the_health():
 async def test_without_an_account_only_health_is_asked():
     batch, server = await ask(harbor(), username=None)
     assert [request.path for request in server.requests] == ["/api/v2.0/health"]
-    assert "no username, so only its health is known" in batch.notes[-1]
+    assert "no username, so only its health is known" in batch.asides[-1]
 
 
 async def test_what_the_exporter_has_is_not_asked_again():
@@ -192,7 +192,7 @@ async def test_2500_projects_are_read_page_by_page_up_to_the_limit():
 
     batch, _ = await ask(harbor(quotas=quotas))
     assert of(batch, PROJECTS)[labels(quota="below")] == 2000
-    assert "/quotas: only the first 2000 are looked at" in batch.notes
+    assert "/quotas: only the first 2000 are looked at" in batch.asides
 
 
 KEYS = st.sampled_from(

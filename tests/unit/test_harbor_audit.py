@@ -176,7 +176,7 @@ async def test_a_long_log_is_caught_up_over_several_rounds(log, stand, monkeypat
     log.entries = [entry(n, NOW - 1000 + n) for n in range(1, 501)]
     reader = Reader(stand)
     batch = await reader.round()
-    assert "caught up; page 3 comes next" in batch.notes[0] and reader.checkpoint is None
+    assert "caught up; page 3 comes next" in batch.asides[0] and reader.checkpoint is None
     log.entries += [entry(n, NOW - 1000 + n) for n in range(501, 531)]
     for _ in range(5):
         await reader.round()

@@ -1,6 +1,7 @@
 """The forecast of the promise: quantiles, paths and budgets become probabilities and moments."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,17 @@ from hypothesis import strategies as st
 from models import budget
 from models.lstm import LEVELS
 from models.paths import Rings, crossing
-from models.promise import HOLD, MEASURED, RELEASE, Promise, breach, exceedance, from_ahead
+from models.promise import (
+    HOLD,
+    MEASURED,
+    RELEASE,
+    Chance,
+    Promise,
+    breach,
+    exceedance,
+    from_ahead,
+    pooled,
+)
 from seawall.core.errors import InputError
 from seawall.core.slos import Objective, SloRow, SloStatus, SloType, Status
 
@@ -211,6 +222,39 @@ def test_a_risk_needs_to_last_before_it_counts_and_to_be_gone_before_it_ends():
     assert begins == 2 + HOLD / 60
     assert heard[begins:].count(True) == 2 + RELEASE / 60
     assert heard[-1] is False
+
+
+def creeping(promise, ahead):
+    """The last forecast of a latency that is calm for two hours and then climbs for half of one."""
+    values = [0.1 + 0.001 * (k % 3) for k in range(120)] + [0.1 + 0.01 * k for k in range(30)]
+    return [
+        promise.forecast(status(LATENCY, value, T + 60 * k), ahead, "lstm") for k, value in enumerate(values)
+    ][-1]
+
+
+def test_a_creeping_latency_is_foretold_by_its_own_changes():
+    calm = {HOUR: NORMAL * 0.01 + 0.1}
+    row = replace(LATENCY, at_risk=0.3)
+    alone, both = creeping(Promise([row]), None), creeping(Promise([row]), calm)
+    assert alone.probability > 0.5 and alone.at_risk and alone.model == "past changes"
+    assert both.probability == pytest.approx(alone.probability / 2, abs=1e-3)
+    assert both.model == "lstm and past changes" and both.crossing == alone.crossing
+
+
+def test_a_latency_that_only_swings_is_not_at_risk():
+    promise, heard = Promise([LATENCY]), []
+    for k in range(400):
+        value = 0.2 + 0.1 * math.sin(k / 7)
+        heard.append(promise.forecast(status(LATENCY, value, T + 60 * k), None, "lstm"))
+    swings = heard[100:]  # the first one alone might be a climb
+    assert all(swings) and not any(it.at_risk for it in swings)
+
+
+def test_who_says_nothing_does_not_count_in_a_pool():
+    model, past = Chance(0.8, (None, 60.0, None), "lstm"), Chance(0.2, (None, None, None), "past changes")
+    assert pooled(None, []) is None and pooled(model, []) == model and pooled(None, [past]) == past
+    both = pooled(model, [past, Chance(0.4)])
+    assert both == Chance(pytest.approx(0.55), (None, 60.0, None), "lstm and past changes")
 
 
 def test_a_breach_is_measured_and_leaves_no_risk_behind():

@@ -72,9 +72,10 @@
     countDown();
   }
 
-  // The stream names what changed; the page is asked for anew, at most once a second.
+  // The stream names what changed; the page is asked for anew, at most once a second and one answer after
+  // another, so that a late one never covers a newer one. What could not be had is asked for again.
   const link = document.getElementById("link");
-  let asked = 0, timer = 0, stream = null;
+  let asked = 0, timer = 0, asking = false, missed = false, stream = null;
 
   function say(live) {
     link.textContent = live ? link.dataset.liveWord : link.dataset.waitWord;
@@ -82,25 +83,32 @@
   }
 
   async function ask() {
-    timer = 0;
-    asked = Date.now();
+    [timer, asked, asking, missed] = [0, Date.now(), true, false];
+    let failed = false;
     try {
       const answer = await fetch(page + (location.pathname === page ? location.search : ""), { headers: { Accept: "text/html" }, cache: "no-store" });
       if (answer.status === 401 || answer.redirected) return location.assign(page);
-      if (!answer.ok) return say(false);
+      if (!answer.ok) throw new Error(answer.statusText);
       renew(new DOMParser().parseFromString(await answer.text(), "text/html"));
-    } catch { say(false); }
+      say(stream.readyState === EventSource.OPEN);
+    } catch {
+      say(false);
+      failed = true;
+    }
+    asking = false;
+    if (failed || missed) poke(failed ? 5000 : 1000);
   }
 
-  function poke() {
-    if (!timer && !document.hidden) timer = setTimeout(ask, Math.max(50, asked + 1000 - Date.now()));
+  function poke(wait = 1000) {
+    if (asking) missed = true;
+    else if (!timer && !document.hidden) timer = setTimeout(ask, Math.max(50, asked + wait - Date.now()));
   }
 
   function connect() {
     stream = new EventSource("/api/v1/stream");
     stream.onopen = () => { say(true); poke(); };
     stream.onerror = () => say(false);
-    for (const kind of ["slos", "incident", "action", "run", "freeze"]) stream.addEventListener(kind, poke);
+    for (const kind of ["slos", "incident", "action", "run", "freeze"]) stream.addEventListener(kind, () => poke());
   }
 
   for (const part of parts(document)) kept.set(part.id, part.innerHTML);
@@ -162,7 +170,7 @@
 
   if (page && link && kept.size) {
     connect();
-    document.addEventListener("visibilitychange", poke);
+    document.addEventListener("visibilitychange", () => poke());
     setInterval(() => {
       if (stream.readyState === EventSource.CLOSED) connect();
       if (stream.readyState !== EventSource.OPEN) poke();
