@@ -18,7 +18,7 @@ from elasticsearch import Elasticsearch, helpers
 
 from benchmarks.figure import Figure
 from benchmarks.stores import BATCH, batches
-from seawall.config_stores import ElasticsearchAccess
+from seawall.config.stores import ElasticsearchAccess
 from seawall.stores.elasticsearch import ElasticsearchEvents
 from seawall.stores.elasticsearch_documents import document, document_id
 from seawall.stores.elasticsearch_templates import kind_of, stream

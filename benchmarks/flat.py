@@ -22,7 +22,7 @@ import psutil
 
 from benchmarks.figure import Figure
 from benchmarks.stores import batches
-from seawall.config_stores import ElasticsearchAccess
+from seawall.config.stores import ElasticsearchAccess
 from seawall.core.ports import EventStore
 from seawall.demo.host import free_ports, until
 from seawall.stores.duckdb import DuckDatabase, DuckEvents

@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmarks import slo
 from benchmarks.figure import Figure
 from benchmarks.slo_prometheus import backfill
-from seawall.config_stores import PrometheusAccess
+from seawall.config.stores import PrometheusAccess
 from seawall.core.ports import SampleStore
 from seawall.core.signals import PROBE_SUCCESS
 from seawall.stores.duckdb import DuckDatabase, DuckSamples

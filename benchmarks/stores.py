@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.figure import Figure
-from seawall.config_stores import ElasticsearchAccess
+from seawall.config.stores import ElasticsearchAccess
 from seawall.core.ports import EventStore
 from seawall.core.signals import Event
 from seawall.stores.duckdb import DuckDatabase, DuckEvents

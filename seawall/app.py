@@ -44,25 +44,25 @@ from seawall.api import (
 from seawall.api.gate import Gate
 from seawall.api.idempotency import Idempotency
 from seawall.api.limits import Buckets, RateLimit
-from seawall.audit_export import AuditExport
+from seawall.audit.export import AuditExport
 from seawall.config import Config, Registry, read_secret
-from seawall.config_repairs import repairs_facts
+from seawall.config.repairs import repairs_facts
 from seawall.console import drawing, external, pages
 from seawall.core.errors import InputError
 from seawall.core.ports import EventStore, SampleStore
 from seawall.cycle import Cycle, Parts
 from seawall.detecting import keep_watch, restored_watch, save_watch
 from seawall.identity import Accounts
-from seawall.identity_confirm import Confirmation
-from seawall.identity_external import ExternalLogin
-from seawall.identity_files import vault_of
-from seawall.identity_oidc import Provider
+from seawall.identity.confirm import Confirmation
+from seawall.identity.external import ExternalLogin
+from seawall.identity.files import vault_of
+from seawall.identity.oidc import Provider
+from seawall.identity.signed_links import SignedLinks, key_of
 from seawall.judging import judge_of, recall
 from seawall.retraining import Retraining
 from seawall.schedule import build as build_schedule
 from seawall.schedule import stop as stop_schedule
 from seawall.service import Intake, Service
-from seawall.signed_links import SignedLinks, key_of
 from seawall.sources import build_collectors
 from seawall.statefolder import StateFolder
 from seawall.stores import duckdb, memory, recent, scaled

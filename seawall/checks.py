@@ -21,14 +21,14 @@ from seawall import config as configuration
 from seawall import public_url
 from seawall.app import SHIPPED_PLAYBOOKS, SystemClock, check_stores
 from seawall.config import Config, Registry, Site
-from seawall.config_oidc import Oidc
-from seawall.config_trust import Trust
+from seawall.config.oidc import Oidc
+from seawall.config.trust import Trust
 from seawall.core.errors import InputError, Overloaded, SeawallError, StoreUnavailable
 from seawall.core.ports import Collector
 from seawall.core.times import rfc3339
-from seawall.identity_oidc import Provider
-from seawall.metric_sources import CANNOT
+from seawall.identity.oidc import Provider
 from seawall.sources import build_collectors, endpoint_of, sites_of
+from seawall.sources.metrics import CANNOT
 from seawall.stores import scaled
 from seawall.stores.memory import MemoryEvents
 from seawall.tls import described

@@ -14,7 +14,7 @@ from alerts.written import as_yaml, write
 from dashboards.build import build
 from dashboards.provision import Provisioned, provision
 from seawall.config import Config
-from seawall.config_alerting import Channel
+from seawall.config.alerting import Channel
 
 WEBHOOK = "/api/v1/webhooks/alertmanager"
 

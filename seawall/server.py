@@ -12,10 +12,10 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from seawall import app as wiring
-from seawall import identity_files
 from seawall.api.gate import SOCKET_CLIENT
 from seawall.config import Config
 from seawall.core.errors import InputError
+from seawall.identity import files as identity_files
 from seawall.statefolder import StateFolder
 from seawall.tls import Certificate
 

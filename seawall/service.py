@@ -29,9 +29,9 @@ from seawall.core.slos import SloStatus
 from seawall.core.stages import Judge
 from seawall.cycle import Cycle, amend
 from seawall.identity import Accounts
-from seawall.identity_confirm import Confirmation, Proof
-from seawall.identity_external import ExternalLogin
-from seawall.signed_links import SignedLinks
+from seawall.identity.confirm import Confirmation, Proof
+from seawall.identity.external import ExternalLogin
+from seawall.identity.signed_links import SignedLinks
 from seawall.telemetry import Telemetry
 
 SESSION_COOKIE = "seawall_session"
@@ -207,7 +207,7 @@ class Service:
     # actions and the switch ------------------------------------------------------------------
 
     def approve(self, id: str, who: Identity, reason: str, digest: str | None, proof: Proof) -> Action:
-        """One person's consent; needs the role approver, and the second factor (seawall.identity_confirm)."""
+        """One person's consent; needs the role approver, and the second factor (seawall.identity.confirm)."""
         if not who.may("approver"):
             raise Refused(f"{who.name} is {who.role}; approving needs the role approver")
         risk = self.records.action(id).risk
@@ -218,7 +218,7 @@ class Service:
 
     def open_link(self, token: str, who: Identity) -> Action:
         """The action that a notification's signed link leads to; needs the role approver, so that nobody
-        else uses it up. Errors as in seawall.signed_links."""
+        else uses it up. Errors as in seawall.identity.signed_links."""
         if self.links is None:
             raise NotFound("there are no signed links here")
         who = who.within(self.links.action(token).registry)

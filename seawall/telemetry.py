@@ -7,7 +7,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from seawall.audit_head import HeadCollector
+from seawall.audit.head import HeadCollector
 from seawall.core.actions import OPEN_STATES, Action, ActionState, Verification
 from seawall.core.errors import SeawallError
 from seawall.core.foresight import Forecast, Sight

@@ -14,9 +14,9 @@ from alerts.notify import Links, Notifier
 from alerts.outbox import Outbox
 from alerts.posting import Peer, Poster
 from alerts.slos import load_rows
-from seawall.audit_head import anchor_of
+from seawall.audit.head import anchor_of
 from seawall.config import Config, read_secret
-from seawall.config_alerting import Alertmanager, Channel, Heartbeat
+from seawall.config.alerting import Alertmanager, Channel, Heartbeat
 from seawall.core.actions import Action
 from seawall.core.errors import SeawallError
 from seawall.core.incidents import Incident

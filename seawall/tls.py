@@ -5,7 +5,7 @@ from pathlib import Path
 
 from cryptography import x509
 
-from seawall.config_api import Server
+from seawall.config.api import Server
 from seawall.core.errors import InputError
 
 PLACE = "server.tls_cert"

@@ -17,8 +17,8 @@ from collectors.signatures.verdicts import Verdict
 from collectors.signatures.verifier import verify
 from seawall import config as configuration
 from seawall.config import Config, read_secret
-from seawall.config_keyless import Identity, Keyless
-from seawall.config_trust import Believed, SigningKey, revoked
+from seawall.config.keyless import Identity, Keyless
+from seawall.config.trust import Believed, SigningKey, revoked
 from seawall.core.errors import InputError
 from seawall.probing import Asked, configured, endpoint_asked
 

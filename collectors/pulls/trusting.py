@@ -6,7 +6,7 @@ from pathlib import Path
 
 from collectors.signatures.configured import read_trusts
 from collectors.signatures.trust import Trusts
-from seawall.config_trust import Trust
+from seawall.config.trust import Trust
 from seawall.core.errors import InputError
 
 _Stamp = tuple[str, int, int]

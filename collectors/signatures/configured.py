@@ -11,9 +11,9 @@ from collectors.signatures.trust import (
     read_revoked,
     read_trust_store,
 )
-from seawall.config_keyless import Keyless
-from seawall.config_trust import Believed
-from seawall.config_trust import Trust as Configured
+from seawall.config.keyless import Keyless
+from seawall.config.trust import Believed
+from seawall.config.trust import Trust as Configured
 
 
 def read_trusts(configured: Configured) -> Trusts:

@@ -12,7 +12,7 @@ from seawall.api.hops import OneHop
 from seawall.api.matching import IfNoneMatch, Seen, must_match, tag, tagged
 from seawall.api.paging import Cursor, walk
 from seawall.core.actions import Action, ActionState
-from seawall.identity_cookies import proof_of
+from seawall.identity.cookies import proof_of
 
 router = APIRouter(route_class=OneHop, prefix="/api/v1", tags=["actions"])
 

@@ -7,15 +7,14 @@ from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from seawall import identity_cookies as cookies
 from seawall.api.deps import ServiceDep, identity
 from seawall.api.hops import OneHop
 from seawall.core.accounts import Identity, LoginRefused, TooManyAttempts
 from seawall.core.errors import Refused
 from seawall.core.times import rfc3339
-from seawall.identity import Entry
-from seawall.identity_cookies import address_of
-from seawall.identity_secrets import qr_of
+from seawall.identity import Entry, cookies
+from seawall.identity.cookies import address_of
+from seawall.identity.credentials import qr_of
 from seawall.service import Service
 
 router = APIRouter(route_class=OneHop, prefix="/api/v1/auth", tags=["auth"])

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 
 from seawall.core.accounts import Identity
 from seawall.core.errors import Refused
-from seawall.identity_scopes import narrowed
+from seawall.identity.scopes import narrowed
 from seawall.service import Service
 
 BODY_LIMIT = 1024 * 1024

@@ -20,8 +20,8 @@ from seawall.api.problems import problem
 from seawall.core.accounts import Identity
 from seawall.core.errors import StoreUnavailable
 from seawall.identity import ABSOLUTE, Entry
-from seawall.identity_cookies import cookie_of, is_secure
-from seawall.identity_secrets import hash_secret
+from seawall.identity.cookies import cookie_of, is_secure
+from seawall.identity.credentials import hash_secret
 from seawall.service import SESSION_COOKIE, Service
 
 SOCKET_CLIENT = "unix:"

@@ -7,9 +7,9 @@ from fastapi import APIRouter
 from seawall.api import models
 from seawall.api.deps import Admin, ServiceDep, Viewer
 from seawall.api.hops import OneHop
-from seawall.compliance import compliance_report
 from seawall.core.errors import InputError
-from seawall.reporting import every_incident, slo_report
+from seawall.reports.compliance import compliance_report
+from seawall.reports.month import every_incident, slo_report
 
 router = APIRouter(route_class=OneHop, prefix="/api/v1/reports", tags=["reports"])
 

@@ -61,7 +61,7 @@ def _shape(image: str, pull: "Pull") -> dict[str, Any]:
 
 def _show(pull: "Pull", url: str) -> None:
     from seawall import paint
-    from seawall.waterfall import told_bytes, told_seconds, waterfall
+    from seawall.cli.waterfall import told_bytes, told_seconds, waterfall
 
     console = paint.console()
     console.print(waterfall(pull.phases, pull.seconds, console.width))

@@ -75,7 +75,7 @@ Make = Callable[["History", "SqlRecords", list[str], str, float], dict[str, Any]
 def _slo(
     history: "History", records: "SqlRecords", names: list[str], month: str, now: float
 ) -> dict[str, Any]:
-    from seawall.reporting import every_incident, slo_report
+    from seawall.reports.month import every_incident, slo_report
 
     return slo_report(history.judge_now(), names, every_incident(records), month, now)
 
@@ -83,7 +83,7 @@ def _slo(
 def _compliance(
     history: "History", records: "SqlRecords", names: list[str], month: str, now: float
 ) -> dict[str, Any]:
-    from seawall.compliance import compliance_report
+    from seawall.reports.compliance import compliance_report
 
     return compliance_report(records, history.events, names, month, now)
 

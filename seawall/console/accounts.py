@@ -8,16 +8,15 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from seawall import identity_cookies as cookies
 from seawall.console.asking import Form, ServiceDep, Who, local_path, need
 from seawall.console.external import label_of
 from seawall.console.render import PageRoute, html, login_page, render
 from seawall.core.accounts import NAME, ROLES, Identity, LoginRefused, TooManyAttempts
 from seawall.core.errors import InputError, SeawallError
 from seawall.core.times import parse_duration
-from seawall.identity import Entry
-from seawall.identity_cookies import address_of
-from seawall.identity_secrets import qr_of
+from seawall.identity import Entry, cookies
+from seawall.identity.cookies import address_of
+from seawall.identity.credentials import qr_of
 from seawall.service import Service, http_status
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)

@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 from seawall.core.accounts import Identity
 from seawall.core.errors import InputError, Refused
-from seawall.identity_scopes import narrowed
+from seawall.identity.scopes import narrowed
 from seawall.service import Service
 
 FORM_LIMIT = 64 * 1024

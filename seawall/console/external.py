@@ -11,12 +11,12 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from seawall import identity_cookies as cookies
 from seawall.console.asking import ServiceDep, local_path
 from seawall.console.render import PageRoute, html, login_page
 from seawall.core.accounts import LoginRefused, TooManyAttempts
 from seawall.core.errors import Overloaded
-from seawall.identity_external import PENDING, ExternalLogin
+from seawall.identity import cookies
+from seawall.identity.external import PENDING, ExternalLogin
 from seawall.service import Service
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False, prefix="/api/v1/auth/oidc")

@@ -11,7 +11,7 @@ from seawall.console.asking import Form, ServiceDep, Who, local_path, need
 from seawall.console.render import PageRoute
 from seawall.core.accounts import Identity
 from seawall.core.errors import Conflict, InputError, NotFound, SeawallError
-from seawall.identity_cookies import proof_of
+from seawall.identity.cookies import proof_of
 from seawall.service import Service, http_status
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)

@@ -21,7 +21,7 @@ from typing import Any, Protocol
 import httpx
 import yaml
 
-from seawall.config_stores import PrometheusAccess
+from seawall.config.stores import PrometheusAccess
 from seawall.core.errors import InputError, SeawallError
 from seawall.demo.host import call, find, free_ports, install, until
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from seawall.config import read_secret
-from seawall.config_stores import Access
+from seawall.config.stores import Access
 from seawall.core.errors import InputError
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from seawall.config_stores import ElasticsearchAccess
+from seawall.config.stores import ElasticsearchAccess
 from seawall.core.signals import Event
 from seawall.stores.credentials import server_url
 from seawall.stores.elasticsearch_bulk import Bulk, checkpoint_id

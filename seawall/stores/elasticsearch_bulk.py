@@ -17,7 +17,7 @@ from typing import Any
 import elasticsearch
 import orjson
 
-from seawall.config_stores import ElasticsearchAccess
+from seawall.config.stores import ElasticsearchAccess
 from seawall.core.errors import StoreUnavailable
 from seawall.stores.elasticsearch_client import check_version, reached
 from seawall.stores.elasticsearch_documents import Pair, opened

@@ -8,7 +8,7 @@ from typing import Any
 import elasticsearch
 from elastic_transport import TransportError
 
-from seawall.config_stores import ElasticsearchAccess
+from seawall.config.stores import ElasticsearchAccess
 from seawall.core.errors import InputError, StoreUnavailable
 from seawall.stores.credentials import basic_auth, token
 

@@ -7,7 +7,7 @@ noise. Sources: https://www.elastic.co/docs/reference/ecs, https://www.elastic.c
 
 from typing import Any
 
-from seawall.config_stores import ElasticsearchAccess
+from seawall.config.stores import ElasticsearchAccess
 from seawall.core.pulls import DATASET
 from seawall.core.signals import Event
 

@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from seawall.config_stores import PrometheusAccess
+from seawall.config.stores import PrometheusAccess
 from seawall.core.errors import StoreUnavailable
 from seawall.core.ports import Slice
 from seawall.core.signals import Labels, Sample

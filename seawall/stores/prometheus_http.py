@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from seawall.config_stores import PrometheusAccess
+from seawall.config.stores import PrometheusAccess
 from seawall.core.errors import InputError, StoreUnavailable
 from seawall.stores.credentials import basic_auth, token
 from seawall.stores.prometheus_wire import HEADERS

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from seawall.config_stores import ElasticsearchAccess, PostgresqlAccess, PrometheusAccess
+from seawall.config.stores import ElasticsearchAccess, PostgresqlAccess, PrometheusAccess
 from seawall.stores import sql_engine
 from seawall.stores.credentials import secret_of
 from seawall.stores.sql import SqlRecords

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from seawall.config_stores import ElasticsearchAccess, PrometheusAccess
+from seawall.config.stores import ElasticsearchAccess, PrometheusAccess
 from seawall.stores.elasticsearch import ElasticsearchEvents
 from seawall.stores.elasticsearch_templates import KINDS, checkpoints_index, policy_name
 from seawall.stores.prometheus import PrometheusSamples

@@ -10,7 +10,7 @@ import pytest
 
 from seawall.app import open_stores
 from seawall.config import Config
-from seawall.config_stores import ElasticsearchAccess
+from seawall.config.stores import ElasticsearchAccess
 from seawall.core.errors import InputError, StoreUnavailable
 from seawall.core.signals import Event
 from seawall.stores.elasticsearch import ElasticsearchEvents
@@ -100,6 +100,7 @@ def test_a_full_disk_keeps_events_in_the_spool_until_there_is_room(emulators, el
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(6000 if SOAKING else 300)
 def test_elasticsearch_away_loses_and_doubles_nothing(tmp_path, elasticsearch_events):
     """The long form: ten minutes at 2,000 events a second."""
     seconds, rate = (600, 2000) if SOAKING else (3, 200)

@@ -7,7 +7,7 @@ import re
 import pytest
 from jsonschema import Draft7Validator
 
-from seawall.config_stores import ElasticsearchAccess
+from seawall.config.stores import ElasticsearchAccess
 from seawall.stores.elasticsearch_templates import KINDS, components, index_template, policy
 from tests.contract.test_elasticsearch import T, line
 from tests.contract.test_unsigned_stores import verdict

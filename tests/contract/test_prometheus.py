@@ -10,7 +10,7 @@ import pytest
 
 from seawall.app import open_stores
 from seawall.config import Config
-from seawall.config_stores import PrometheusAccess
+from seawall.config.stores import PrometheusAccess
 from seawall.core.errors import InputError, StoreUnavailable
 from seawall.core.signals import Sample, labels
 from seawall.core.slos import Status

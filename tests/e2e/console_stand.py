@@ -38,8 +38,8 @@ from seawall.core.signals import (
 )
 from seawall.cycle import Cycle, Parts
 from seawall.identity import Accounts
-from seawall.identity_confirm import Confirmation
-from seawall.identity_secrets import Vault
+from seawall.identity.confirm import Confirmation
+from seawall.identity.credentials import Vault
 from seawall.service import Intake, Service
 from seawall.stores.memory import MemoryEvents, MemorySamples
 from seawall.stores.sql import SqlRecords

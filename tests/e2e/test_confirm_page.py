@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from seawall.core.actions import ActionState, Risk
-from seawall.identity_secrets import STEP
+from seawall.identity.credentials import STEP
 from tests.e2e.test_console_pages import SAME, chromium, client, open_page, seawall, turn
 from tests.e2e.test_console_story import seen
 

@@ -4,8 +4,8 @@ import httpx
 import pytest
 
 from seawall.core.actions import ActionState
-from seawall.identity_confirm import Proof
-from seawall.signed_links import SignedLinks
+from seawall.identity.confirm import Proof
+from seawall.identity.signed_links import SignedLinks
 from tests.e2e.console_stand import stand
 from tests.e2e.test_console_pages import HTML, client, turn
 

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alerts.notify import Links, Notifier
 from alerts.outbox import Outbox
 from alerts.slos import load_rows
-from seawall.audit_head import anchor_of, head_of
+from seawall.audit.head import anchor_of, head_of
 from seawall.core.errors import InputError
 from seawall.stores.audit_file import verify_file
 from seawall.stores.schema import audit

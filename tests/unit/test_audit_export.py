@@ -6,8 +6,8 @@ import socket
 
 import pytest
 
-from seawall.audit_export import AuditExport
-from seawall.config_audit import Audit
+from seawall.audit.export import AuditExport
+from seawall.config.audit import Audit
 from seawall.stores.memory import MemoryEvents
 from seawall.stores.sql import SqlRecords
 from tests.fakes import T

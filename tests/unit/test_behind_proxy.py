@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from seawall.config import Config
-from seawall.event_sources import event_collectors
+from seawall.sources.events import event_collectors
 from seawall.stores.duckdb import DuckDatabase, DuckEvents
 
 CAPTURED = Path(__file__).parents[1] / "golden" / "captured"

@@ -14,10 +14,10 @@ from rich.console import Console
 
 from collectors.pulling.phases import Phase
 from seawall import checks, config
+from seawall.cli.waterfall import told_bytes, told_seconds, waterfall
 from seawall.core.errors import InputError
 from seawall.sources import build_collectors, endpoint_of, tls_of
 from seawall.stores.memory import MemoryEvents
-from seawall.waterfall import told_bytes, told_seconds, waterfall
 from tests.certificates import Authority, server_context
 from tests.scripted import Answer, Request, changed, registry, serving
 

@@ -9,10 +9,10 @@ from typer.testing import CliRunner
 from notebooks.harbour import recorded
 from seawall import backfill
 from seawall.cli import app
-from seawall.compliance import compliance_report
 from seawall.config import Config
 from seawall.core.times import parse_time
 from seawall.judging import History
+from seawall.reports.compliance import compliance_report
 from seawall.stores.sql import SqlRecords
 
 MONTH, NOW = "2026-11", parse_time("2026-11-29T00:00:00Z")
@@ -99,8 +99,8 @@ def test_an_empty_month_says_so_and_one_to_come_is_refused(state):
 
 
 def test_more_deletions_than_are_shown_are_told(state, monkeypatch):
-    monkeypatch.setattr("seawall.compliance.MOST", 1)
-    monkeypatch.setattr("seawall.compliance.PAGE", 1)
+    monkeypatch.setattr("seawall.reports.compliance.MOST", 1)
+    monkeypatch.setattr("seawall.reports.compliance.PAGE", 1)
     report = made(state, registries=("harbour", "other"))
     assert report["cut"] and len(report["deletions"]) == 2
 

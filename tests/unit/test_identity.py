@@ -9,9 +9,9 @@ from cryptography.fernet import Fernet
 from seawall.core.accounts import Identity, LoginRefused, TooManyAttempts
 from seawall.core.errors import Conflict, InputError, NotFound
 from seawall.identity import ABSOLUTE, GRACE, IDLE, REMEMBERED, ROTATE, Accounts
-from seawall.identity_files import first_token, first_user, vault_of
-from seawall.identity_limits import network_of, wait_after
-from seawall.identity_secrets import STEP, Vault, check_password
+from seawall.identity.credentials import STEP, Vault, check_password
+from seawall.identity.files import first_token, first_user, vault_of
+from seawall.identity.limits import network_of, wait_after
 from seawall.statefolder import StateFolder
 from seawall.stores.sql import SqlRecords
 from tests.fakes import FakeClock, T

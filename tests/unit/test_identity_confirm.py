@@ -5,8 +5,8 @@ import pytest
 from seawall.core.accounts import LoginRefused, TooManyAttempts
 from seawall.core.actions import Risk
 from seawall.core.errors import Refused
-from seawall.identity_confirm import Confirmation, Proof
-from seawall.identity_secrets import STEP
+from seawall.identity.confirm import Confirmation, Proof
+from seawall.identity.credentials import STEP
 from tests.unit.test_identity import HOME, OWN, accounts, clock, code_of, ready, records
 
 __all__ = ["accounts", "clock", "records"]  # the fixtures

@@ -12,15 +12,15 @@ from cryptography.fernet import Fernet
 from pydantic import ValidationError
 
 from seawall.config import Config
-from seawall.config_oidc import Oidc
+from seawall.config.oidc import Oidc
 from seawall.core.accounts import LoginRefused
 from seawall.core.actions import Risk
 from seawall.core.errors import Conflict, Overloaded, Refused
 from seawall.identity import Accounts
-from seawall.identity_confirm import Confirmation, Proof
-from seawall.identity_external import PENDING, ExternalLogin
-from seawall.identity_oidc import AGAIN, AT_ONCE, KEPT, Provider
-from seawall.identity_secrets import Vault
+from seawall.identity.confirm import Confirmation, Proof
+from seawall.identity.credentials import Vault
+from seawall.identity.external import PENDING, ExternalLogin
+from seawall.identity.oidc import AGAIN, AT_ONCE, KEPT, Provider
 from seawall.stores.sql import SqlRecords
 from tests.fakes import FakeClock
 from tests.provider import CLIENT, SECRET, providing

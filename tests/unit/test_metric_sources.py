@@ -14,8 +14,8 @@ from collectors.rules import MetricsPage
 from collectors.storage import Volume
 from seawall import config
 from seawall.core.errors import InputError
-from seawall.metric_sources import CANNOT, target_of
 from seawall.sources import build_collectors
+from seawall.sources.metrics import CANNOT, target_of
 from seawall.stores.memory import MemoryEvents, MemorySamples
 
 PAGE = "https://reg.example/metrics"

@@ -9,8 +9,8 @@ from collectors.pulls.trusting import TrustFiles
 from collectors.signatures.configured import read_trusts
 from seawall import config
 from seawall.checks import _trusted
-from seawall.config_keyless import Identity, Keyless
-from seawall.config_trust import Trust
+from seawall.config.keyless import Identity, Keyless
+from seawall.config.trust import Trust
 from seawall.core.errors import InputError
 from tests.signing import Signer, p256, public_file
 from tests.sigstore import ISSUER, Fulcio, Rekor, pem

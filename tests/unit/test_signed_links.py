@@ -10,7 +10,7 @@ from alerts.slos import load_rows
 from remediation.policy import Escalation, Policy
 from seawall.core.actions import ActionState as S
 from seawall.core.errors import Conflict, InputError, Refused
-from seawall.signed_links import KEY, SignedLinks, key_of
+from seawall.identity.signed_links import KEY, SignedLinks, key_of
 from seawall.statefolder import StateFolder
 from seawall.stores.sql import SqlRecords
 from tests.unit.test_lifecycle import Bench

@@ -18,7 +18,7 @@ from seawall.core.signals import Sample, labels
 from seawall.core.slos import Exclusion
 from seawall.core.times import parse_time, rfc3339
 from seawall.judging import History
-from seawall.reporting import slo_report
+from seawall.reports.month import slo_report
 from seawall.stores.memory import MemoryEvents, MemorySamples
 
 START = parse_time("2026-10-05T00:00:00Z")

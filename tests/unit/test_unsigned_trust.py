@@ -6,7 +6,7 @@ import pytest
 
 from collectors.pulls.trusting import TrustFiles
 from seawall.checks import exit_code, run
-from seawall.config_trust import SigningKey, Trust, TrustRule
+from seawall.config.trust import SigningKey, Trust, TrustRule
 from seawall.core.errors import InputError
 from tests.serving import free_port
 from tests.signing import Signer, p256, public_file

@@ -81,7 +81,7 @@ async def test_each_scanned_artifact_counts_once_under_its_highest_severity():
     with HarborStand(harbor(ARTIFACTS)) as stand:
         batch = await scans(stand).collect(NOW)
     assert gauge(batch) == {"critical": 3, "high": 1} and len(batch.samples) == 6
-    assert batch.notes == ["5 images with a scan, 2 without"]
+    assert batch.asides == ["5 images with a scan, 2 without"]
 
 
 async def test_a_large_harbor_is_walked_over_several_rounds_and_never_told_by_half(monkeypatch):
@@ -91,7 +91,7 @@ async def test_a_large_harbor_is_walked_over_several_rounds_and_never_told_by_ha
         while not batches or not batches[-1].samples:
             batches.append(await collector.collect(NOW))
         assert gauge(await collector.collect(NOW)) == {"critical": 3, "high": 1}
-    assert len(batches) == 3 and all("the walk goes on" in b.notes[0] for b in batches[:-1])
+    assert len(batches) == 3 and all("the walk goes on" in b.asides[0] for b in batches[:-1])
     assert gauge(batches[-1]) == {"critical": 3, "high": 1}
 
 

@@ -12,22 +12,22 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, IPvAnyAddress, model_validator
 
-from seawall.config_alerting import Alertmanager, Notify
-from seawall.config_api import Server
-from seawall.config_audit import Audit
-from seawall.config_base import Model
-from seawall.config_repairs import Repairs
-from seawall.config_runs import Runs
-from seawall.config_slo import Incidents, Maintenance
-from seawall.config_stores import AtScale
-from seawall.config_trust import Trust
+from seawall.config.alerting import Alertmanager, Notify
+from seawall.config.api import Server
+from seawall.config.audit import Audit
+from seawall.config.base import Model
+from seawall.config.repairs import Repairs
+from seawall.config.runs import Runs
+from seawall.config.slo import Incidents, Maintenance
+from seawall.config.stores import AtScale
+from seawall.config.trust import Trust
 from seawall.core.errors import InputError
 from seawall.core.times import parse_duration
 from seawall.yamlfile import Document, read_yaml, validate
 
 CONFIG_ENV = "SEAWALL_CONFIG"
 DEFAULT_FILE = Path("seawall.yaml")
-SHIPPED_SLOS = Path(__file__).parent.parent / "alerts" / "slos.yaml"
+SHIPPED_SLOS = Path(__file__).parents[2] / "alerts" / "slos.yaml"
 
 
 def _seconds(value: object) -> object:

@@ -14,8 +14,8 @@ from seawall.core.accounts import NAME, AccountStore, LoginRefused, User, rank
 from seawall.core.errors import Conflict
 from seawall.core.ports import Clock, RecordStore
 from seawall.identity import Accounts
-from seawall.identity_limits import network_of
-from seawall.identity_oidc import LEEWAY, Provider, Started
+from seawall.identity.limits import network_of
+from seawall.identity.oidc import LEEWAY, Provider, Started
 
 PENDING = 600.0
 """Seconds that a log-in at the provider may take."""

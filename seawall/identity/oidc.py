@@ -24,7 +24,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 from seawall.config import read_secret
-from seawall.config_oidc import Oidc
+from seawall.config.oidc import Oidc
 from seawall.core.accounts import LoginRefused
 from seawall.core.errors import Overloaded
 from seawall.core.ports import Clock

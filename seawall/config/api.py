@@ -5,8 +5,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from seawall.config_alerting import Url
-from seawall.config_oidc import Oidc
+from seawall.config.alerting import Url
+from seawall.config.oidc import Oidc
 from seawall.core.times import parse_duration
 
 

@@ -18,8 +18,7 @@ from seawall.core.accounts import (
 )
 from seawall.core.errors import Conflict, InputError, NotFound
 from seawall.core.ports import Clock, RecordStore
-from seawall.identity_limits import KNOWN, Limits
-from seawall.identity_secrets import (
+from seawall.identity.credentials import (
     Vault,
     check_password,
     hash_password,
@@ -32,6 +31,7 @@ from seawall.identity_secrets import (
     totp_uri,
     use_code,
 )
+from seawall.identity.limits import KNOWN, Limits
 
 ABSOLUTE = 12 * 3600.0  # seconds that a session lives at most
 IDLE = 2 * 3600.0  # and without a request

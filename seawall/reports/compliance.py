@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from seawall import shapes
-from seawall.audit_head import head_of
+from seawall.audit.head import head_of
 from seawall.core.actions import Action
 from seawall.core.ports import EventStore, RecordStore
 from seawall.core.pulls import UNKNOWN, UNSIGNED, Culprit
 from seawall.core.times import rfc3339
 from seawall.event_search import Search, find
-from seawall.reporting import month_span
+from seawall.reports.month import month_span
 
 Json = dict[str, Any]
 PAGE, MOST = 200, 1000

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from seawall.identity import ABSOLUTE
-from seawall.identity_confirm import Proof
+from seawall.identity.confirm import Proof
 from seawall.service import SESSION_COOKIE, Service
 
 

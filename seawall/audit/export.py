@@ -17,7 +17,7 @@ from contextlib import closing
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from seawall.config_audit import Audit
+from seawall.config.audit import Audit
 from seawall.core.accounts import AccountStore
 from seawall.core.errors import SeawallError, StoreUnavailable
 from seawall.core.ports import EventStore

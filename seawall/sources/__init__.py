@@ -18,8 +18,8 @@ from collectors.pulls.told import Excluded
 from collectors.pulls.trusting import TrustFiles
 from seawall.config import Config, Probe, Registry, Site, read_secret
 from seawall.core.ports import Collector, EventStore, SampleStore
-from seawall.event_sources import event_collectors
-from seawall.metric_sources import page_collectors, slow_collectors, storage_collectors
+from seawall.sources.events import event_collectors
+from seawall.sources.metrics import page_collectors, slow_collectors, storage_collectors
 
 
 def build_collectors(

@@ -20,7 +20,7 @@ from collectors.rules import MetricsPage
 from collectors.storage import Volume
 from seawall.config import Config, Registry, Storage
 from seawall.core.ports import Collector, SampleStore
-from seawall.event_sources import client_of
+from seawall.sources.events import client_of
 
 COMPONENTS = ("core", "registry", "jobservice")
 _REMEDIES = {"distribution": DISTRIBUTION_REMEDY, "harbor": HARBOR_REMEDY, **REMEDIES}

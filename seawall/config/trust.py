@@ -7,8 +7,8 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from seawall.config_base import Model
-from seawall.config_keyless import Keyless
+from seawall.config.base import Model
+from seawall.config.keyless import Keyless
 from seawall.core.times import parse_time
 
 

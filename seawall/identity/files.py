@@ -10,7 +10,7 @@ from cryptography.fernet import Fernet
 from seawall.config import read_secret
 from seawall.core.errors import InputError
 from seawall.identity import Accounts
-from seawall.identity_secrets import Vault
+from seawall.identity.credentials import Vault
 from seawall.statefolder import StateFolder
 
 KEY = "identity-key"

@@ -1,0 +1,1 @@
+"""The audit log outside of Seawall: sent on, and its newest hash."""

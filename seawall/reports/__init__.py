@@ -1,0 +1,1 @@
+"""What a month was like: for managers, and for auditors."""
