@@ -75,11 +75,15 @@ class PeerProtocol(HttpToolsProtocol):
             self.client = (f"{SOCKET_CLIENT}{uid}", 0)
 
 
+# They tell each request and each retry; what that means for Seawall is told once by Seawall.
+QUIETER = {"apscheduler": logging.ERROR, "httpx": logging.WARNING, "elastic_transport": logging.ERROR}
+
+
 def up(config: Config, state_path: Path, host: str, port: int) -> None:
     """Serve until SIGTERM or SIGINT."""
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
-    for noisy in ("apscheduler", "httpx"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    for noisy, level in QUIETER.items():
+        logging.getLogger(noisy).setLevel(level)
     state = StateFolder(state_path)
     state.acquire()
     certificate = Certificate(config.server) if config.server.tls_cert else None
