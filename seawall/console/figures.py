@@ -8,7 +8,7 @@ from markupsafe import Markup, escape
 from seawall.core.slos import SloRow, SloStatus, SloType
 from seawall.core.times import MINUTE, format_duration, parse_time
 
-_MOMENT = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
+_MOMENT = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z", re.ASCII)
 
 
 def amount(value: float, unit: str) -> str:

@@ -17,7 +17,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from seawall.console import charts, drawings, figures, words
-from seawall.console.engine import engine
+from seawall.console.engine import engine, line, word
 from seawall.core.errors import SeawallError
 from seawall.core.times import format_duration, rfc3339
 from seawall.service import http_status
@@ -51,6 +51,8 @@ def _environment() -> Environment:
     }
     found.filters |= {
         "engine": engine,
+        "line": line,
+        "word": word,
         "rfc3339": rfc3339,
         "utc": figures.utc,
         "timed": figures.with_times,
