@@ -11,6 +11,8 @@ from seawall.core.times import rfc3339
 SOURCE = "seawall"
 # A registry that came back is slow for a while: its latency in these seconds is the outage's.
 AFTERMATH = 300.0
+# What another system alerts of may have begun so many seconds after the end, since it looks now and then.
+ECHO = 60.0
 FULL, DOWN = SloType.LEVEL, SloType.TIME_SLICES
 RANKS = (FULL, DOWN, SloType.LATENCY)  # what can be the cause of what stands behind it
 _WRITES = re.compile(r"\b5xx\b|push|upload|no space|read.?only", re.I)
@@ -52,7 +54,9 @@ class Correlation:
 
     def _causes(self, incident: Incident, finding: Finding, kind: SloType) -> bool:
         over = incident.state is IncidentState.RESOLVED
-        recent = not over or finding.at - (incident.resolved_at or 0.0) < AFTERMATH
+        began = finding.at if finding.episode is None else finding.episode
+        wake = ECHO if finding.slo is None else AFTERMATH
+        recent = not over or began - (incident.resolved_at or 0.0) < wake
         return incident.slo is not None and self._type(incident.slo) is kind and recent
 
     def causes(self, finding: Finding, statuses: Sequence[SloStatus]) -> tuple[str, ...]:

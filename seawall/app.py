@@ -299,7 +299,7 @@ def lifespan_of(service: Service, stores: Stores, state: StateFolder) -> Callabl
             stores.records,
             service.clock,
             state.path,
-            lambda: service.cycle.last_turn,
+            lambda: service.cycle.last_turn if service.ready() else 0.0,
             service.links.url if service.links else None,
             lambda incident: drawing.drawn(service, incident),
         )

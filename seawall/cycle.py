@@ -7,6 +7,7 @@ of a turn is quick and runs in one thread at a time.
 import asyncio
 import logging
 import math
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,6 +31,7 @@ SEAWALL = "seawall"
 GOOD_ROUNDS = 3
 MOST_DAMPED = 8
 LOOK_BACK = 900.0
+RETRY = 60.0  # seconds until a repair that could not be offered (a cooldown) is looked for again
 LATE = 600.0  # seconds; the judge counts again what is settled, and that is older
 LIVE = (IncidentState.OPEN, IncidentState.ACKNOWLEDGED)
 NOTHING = Sight({}, {})
@@ -70,7 +72,7 @@ class Cycle:
         self._said: list[Sample] = []
         self._fresh: dict[str, dict[str, float]] = {}
         self._good: dict[str, tuple[int, float]] = {}
-        self._tried: set[str] = set()
+        self._tried: dict[str, tuple[float, frozenset[str]]] = {}  # when in vain, and why
         self.statuses: dict[str, list[SloStatus]] = {}
         self.last_turn = 0.0
 
@@ -186,11 +188,11 @@ class Cycle:
     def _open(self, finding: Finding, status: SloStatus | None) -> Incident:
         cause = self._p.correlator.explained_by(finding, self._p.records.incidents(limit=20)[0])
         if cause is not None and cause.state is IncidentState.RESOLVED:
-            return cause
+            return self._echoed(cause, finding)
         since = finding.at - self._p.reopen if self._p.reopen else math.inf
         incident, new = self._p.records.open_incident(finding, SEAWALL, cause.id if cause else None, since)
         if new:
-            self._tried.discard(incident.id)
+            self._tried.pop(incident.id, None)
             how = "reopened" if incident.reopened else "opened"
             log.warning("incident %s %s: %s", incident.id, how, incident.title)
         if not incident.explanation and incident.state in LIVE:
@@ -198,6 +200,13 @@ class Cycle:
         if self._wants_action(incident, finding, status):
             self._propose(incident)
         return incident
+
+    def _echoed(self, cause: Incident, finding: Finding) -> Incident:
+        """What comes in the wake of an incident that is over opens nothing; the incident says so, once."""
+        text = f"{finding.title}: in the wake of this, so that it opens nothing"
+        if any(line.text == text for line in cause.timeline):
+            return cause
+        return self._amend(cause, "incident.echoed", {"finding": finding.fingerprint}, text=text)
 
     def _explain(self, incident: Incident, finding: Finding, status: SloStatus | None) -> Incident:
         """Written after the incident is safe: a crash between leaves it to the next turn."""
@@ -221,7 +230,9 @@ class Cycle:
 
     def _wants_action(self, incident: Incident, finding: Finding, status: SloStatus | None) -> bool:
         """A repair is for what hurts now: a bad indicator, or another system's alert."""
-        if incident.state not in LIVE or incident.id in self._tried or incident.slo != finding.slo:
+        if incident.state not in LIVE or incident.slo != finding.slo:
+            return False
+        if self._p.clock.now() - self._tried.get(incident.id, (-math.inf,))[0] < RETRY:
             return False
         if status is not None and status.indicator_ok is not False:
             return False
@@ -240,8 +251,10 @@ class Cycle:
             for action in made:
                 self._p.observer.action(action)
             return
-        self._tried.add(incident.id)
-        for reason in reasons:
+        told = self._tried.get(incident.id, (0.0, frozenset[str]()))[1]
+        kinds = {_kind(reason): reason for reason in reasons}
+        self._tried[incident.id] = self._p.clock.now(), told | kinds.keys()
+        for reason in (reason for kind, reason in kinds.items() if kind not in told):
             self._amend(
                 incident, "incident.no_repair", {"reason": reason}, text=f"no repair offered: {reason}"
             )
@@ -317,6 +330,11 @@ class Cycle:
         return amend(
             self._p.records, self._p.observer, self._p.clock, incident, event, detail, text, actor, **changes
         )
+
+
+def _kind(reason: str) -> str:
+    """A reason without its figures: the same one, told a moment later."""
+    return re.sub(r"\d\S*", "", reason)
 
 
 def amend(

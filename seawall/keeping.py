@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from seawall.core.errors import SeawallError
+from seawall.core.errors import SeawallError, StoreUnavailable
 from seawall.core.ports import EventStore, SampleStore
 from seawall.core.signals import Event, Sample
 
@@ -43,6 +43,7 @@ class Keeper:
 
     def __init__(self, samples: SampleStore, events: EventStore, kept: Kept, moment: float = MOMENT) -> None:
         self._samples, self._events, self._kept, self._moment = samples, events, kept, moment
+        self.failing = ""  # why the store keeps nothing, "" while it does
         self._queue: list[_Waiting] = []
         self._writer: asyncio.Task[None] | None = None
         self._ready = float("-inf")
@@ -94,13 +95,25 @@ class Keeper:
     def _append(self, taken: Sequence[_Waiting]) -> "list[int | BaseException]":
         """One answer each: how many events were new, or why these were not kept."""
         try:
-            return self._together(taken)
+            found = self._together(taken)
+            self._tell("")
+            return found
         except Exception as error:
+            if isinstance(error, StoreUnavailable):
+                self._tell(str(error))
             if len(taken) == 1:
                 return [error]
             if not isinstance(error, SeawallError):
                 log.exception("%d collections could not be kept together; each is tried alone", len(taken))
         return [found for one in taken for found in self._append([one])]
+
+    def _tell(self, failing: str) -> None:
+        """Once when it begins, and once when it is over."""
+        if failing and not self.failing:
+            log.error("nothing is kept: %s; probe rounds are lost, logs are read again", failing)
+        elif self.failing and not failing:
+            log.warning("what comes in is kept again")
+        self.failing = failing
 
     def _together(self, taken: Sequence[_Waiting]) -> "list[int | BaseException]":
         samples = [sample for one in taken for sample in one.samples]

@@ -137,10 +137,10 @@ class Service:
         return [registry.name for registry in self.config.registries]
 
     def ready(self) -> bool:
-        """The stores answer and the cycle turns (or has nothing to watch)."""
+        """The stores answer and keep what comes in, and the cycle turns (or has nothing to watch)."""
         self.records.frozen()
         late = self.clock.now() - self.cycle.last_turn > 6 * self.config.probe.interval
-        return not (self.registries and self.cycle.last_turn and late)
+        return not (self.cycle.keeper.failing or (self.registries and self.cycle.last_turn and late))
 
     # judgement -----------------------------------------------------------------------------
 

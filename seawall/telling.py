@@ -79,7 +79,8 @@ def ping(heartbeat: Heartbeat) -> None:
 
 
 class Telling:
-    """`last_turn`: when the cycle last turned (Unix seconds); the heartbeat stops when that is long ago.
+    """`last_turn`: when the cycle last turned (Unix seconds; 0 while nothing can be kept); the heartbeat
+    stops when that is long ago.
     `sign` makes the link to an action that wants an approval, `draw` the picture of an incident's signal."""
 
     def __init__(

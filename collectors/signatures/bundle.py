@@ -8,7 +8,8 @@ predicate of cosign's own signatures makes one a signature of the image.
 from collections.abc import Mapping
 from typing import Any
 
-from collectors.signatures import keyless, rekor
+from collectors.signatures import keyless, rekor, timestamps
+from collectors.signatures.bodies import Made
 from collectors.signatures.discovery import BUNDLE, layers_of
 from collectors.signatures.lookups import BadContent, Lookups, Manifest, strict_json
 from collectors.signatures.simplesigning import UNTRUSTED
@@ -126,8 +127,9 @@ def _logged(bundle: Mapping[str, Any], certificate: object, payload: bytes, trus
     if len(logged) != 1:
         raise broken("more than one log entry")
     entry = rekor.bundled(logged[0], proven=bundle.get("mediaType") != _UNPROVEN)
-    message, signature = pae(_PAYLOAD_TYPE, payload), _either(listed[0].get("sig"))
-    return keyless.opinion(trust, entry, der, signature, message, payload)
+    made = Made(_either(listed[0].get("sig")), pae(_PAYLOAD_TYPE, payload), payload, der)
+    stamps = timestamps.listed(material) if entry.promise is None else ()
+    return keyless.opinion(trust, entry, made, stamps)
 
 
 def _mapping(value: object, what: str) -> Mapping[str, Any]:

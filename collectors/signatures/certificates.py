@@ -24,6 +24,7 @@ MAX_CHAIN = 8
 UNREADABLE = (
     ValueError,
     TypeError,
+    KeyError,  # a name's text of a kind it does not know
     UnsupportedAlgorithm,
     x509.DuplicateExtension,
     x509.InvalidVersion,

@@ -33,4 +33,6 @@ def read_trust(believed: Believed, revoked: frozenset[str]) -> Trust:
 
 def _sigstore(keyless: Keyless) -> Sigstore:
     identities = [Identity(it.issuer, it.subject) for it in keyless.identities]
-    return read_keyless(keyless.roots, keyless.rekor_keys, keyless.ct_keys, identities)
+    return read_keyless(
+        keyless.roots, keyless.rekor_keys, keyless.ct_keys, identities, keyless.timestamp_authorities
+    )

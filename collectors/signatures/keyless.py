@@ -2,12 +2,14 @@
 
 https://github.com/sigstore/fulcio/blob/main/docs/oid-info.md (issuer, subject),
 https://github.com/sigstore/cosign/blob/main/specs/SIGNATURE_SPEC.md, the client specification of
-https://github.com/sigstore/architecture-docs. Judged at the time at which the log took the entry.
+https://github.com/sigstore/architecture-docs. Judged at the time at which the log took the entry, or which
+timestamps tell.
 """
 
 import hashlib
 import struct
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC
 
 from cryptography import x509
@@ -16,7 +18,8 @@ from cryptography.hazmat import asn1
 from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from collectors.signatures import rekor
+from collectors.signatures import rekor, timestamps
+from collectors.signatures.bodies import Made, check_body
 from collectors.signatures.certificates import UNREADABLE, is_revoked, leads_by, leaf_key, read_chain
 from collectors.signatures.identities import Keyless
 from collectors.signatures.keys import signed_by
@@ -30,28 +33,48 @@ _ISSUER_RAW = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.1")
 _USERNAME = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.7")
 
 
-def opinion(
-    trust: Trust, entry: rekor.Entry, certificate: bytes, signature: bytes, message: bytes, payload: bytes
-) -> Opinion:
-    """Of a signature over `message` by a certificate's (DER) key, whose log entry names `payload`. TRUSTED;
-    BadSignature says what is wrong, UNVERIFIED_KEYLESS where no roots are configured."""
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When (Unix seconds) the signature was there, and `what` tells it: it was logged, or timestamped."""
+
+    at: float
+    what: str
+
+
+def opinion(trust: Trust, entry: rekor.Entry, made: Made, stamps: Sequence[object] = ()) -> Opinion:
+    """Of a signature by a certificate's key, with its log entry and its timestamps. TRUSTED; BadSignature
+    says what is wrong, UNVERIFIED_KEYLESS where no roots are configured, or nothing can tell its time."""
     keyless = trust.keyless
     if keyless is None:
         return Opinion(Code.UNVERIFIED_KEYLESS, PRESENT)
-    leaf = read_chain([certificate])[0]
+    if entry.promise is None:
+        _check_datable(keyless, stamps)
+    leaf = read_chain([made.certificate])[0]
     issuer, subject = issuer_of(leaf), subject_of(leaf)
-    if not signed_by(leaf_key([leaf]), signature, message):
+    if not signed_by(leaf_key([leaf]), made.signature, made.message):
         raise broken("its certificate's key did not sign it")
     logs = {name: key for name, key in keyless.logs.items() if name not in trust.revoked}
     rekor.check(entry, logs)
-    rekor.check_body(entry, rekor.Made(signature, payload, certificate))
-    _check_leaf(leaf, keyless, trust, entry.at, subject)
+    check_body(entry.body, made)
+    moments = [Moment(entry.at, "logged")]
+    if entry.promise is None:
+        times = timestamps.times(stamps, made.signature, keyless.timestamps, trust)
+        moments = [Moment(at, "timestamped") for at in sorted(times)]
+    for moment in moments:
+        _check_leaf(leaf, keyless, trust, moment, subject)
     transparency = _transparent(leaf, keyless)
     _check_identity(keyless, issuer, subject)
-    since = rfc3339(entry.at)
-    return Opinion(
-        Code.TRUSTED, f"signed by {subject} ({issuer}), logged at {since}; {transparency}", subject
-    )
+    when = f"{moments[0].what} at {rfc3339(moments[0].at)}"
+    return Opinion(Code.TRUSTED, f"signed by {subject} ({issuer}), {when}; {transparency}", subject)
+
+
+def _check_datable(keyless: Keyless, stamps: Sequence[object]) -> None:
+    """Without a promise, only a timestamp by somebody who is believed tells the time. BadSignature."""
+    if not stamps:
+        raise BadSignature(Code.UNVERIFIED_KEYLESS, f"{rekor.NO_PROMISE}, and it has no timestamp")
+    if not keyless.timestamps.roots:
+        reason = f"{rekor.NO_PROMISE}, and no timestamp authorities are configured"
+        raise BadSignature(Code.UNVERIFIED_KEYLESS, reason)
 
 
 def issuer_of(leaf: x509.Certificate) -> str:
@@ -96,12 +119,13 @@ def _value(leaf: x509.Certificate, oid: x509.ObjectIdentifier) -> bytes | None:
     return found.value if isinstance(found, x509.UnrecognizedExtension) else None
 
 
-def _check_leaf(leaf: x509.Certificate, keyless: Keyless, trust: Trust, at: float, subject: str) -> None:
-    """It was valid when the log took the entry, is for signing code, and leads to a root. BadSignature."""
+def _check_leaf(leaf: x509.Certificate, keyless: Keyless, trust: Trust, moment: Moment, subject: str) -> None:
+    """It was valid at the moment, is for signing code, and leads to a root. BadSignature."""
+    at = moment.at
     since, until = leaf.not_valid_before_utc.timestamp(), leaf.not_valid_after_utc.timestamp()
     if not since <= at <= until:
         code, word = (Code.EXPIRED, "expired") if at > until else (Code.NOT_YET_VALID, "not yet valid")
-        times = f"{rfc3339(since)} to {rfc3339(until)}, and was logged at {rfc3339(at)}"
+        times = f"{rfc3339(since)} to {rfc3339(until)}, and was {moment.what} at {rfc3339(at)}"
         raise BadSignature(code, f"{word}: the certificate of {subject} was valid from {times}", subject)
     usages = _usages(leaf)
     if ExtendedKeyUsageOID.CODE_SIGNING not in usages:

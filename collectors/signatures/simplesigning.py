@@ -11,6 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from collectors.signatures import keyless, rekor
+from collectors.signatures.bodies import Made
 from collectors.signatures.discovery import SIMPLE_SIGNING, layers_of
 from collectors.signatures.lookups import BadContent, Lookups, Manifest, strict_json
 from collectors.signatures.trust import Trust
@@ -62,7 +63,7 @@ def _keyless(annotations: Mapping[str, Any], signature: bytes, payload: bytes, t
         return Opinion(Code.UNVERIFIED_KEYLESS, keyless.PRESENT)
     entry = rekor.annotated(annotations.get(_LOGGED))
     certificate = _der(annotations[_CERTIFICATE])
-    return keyless.opinion(trust, entry, certificate, signature, payload, payload)
+    return keyless.opinion(trust, entry, Made(signature, payload, payload, certificate))
 
 
 def _der(text: object) -> bytes:

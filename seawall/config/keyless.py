@@ -48,9 +48,10 @@ class Keyless(BaseModel):
     roots: Annotated[Files, Field(min_length=1)]
     rekor_keys: Annotated[Files, Field(min_length=1)]
     ct_keys: Files = ()
+    timestamp_authorities: Files = ()
     identities: tuple[Identity, ...] = ()
 
     @property
     def files(self) -> tuple[Path, ...]:
         """All that is read for it."""
-        return (*self.roots, *self.rekor_keys, *self.ct_keys)
+        return (*self.roots, *self.rekor_keys, *self.ct_keys, *self.timestamp_authorities)

@@ -3,6 +3,7 @@
 import os
 import subprocess
 
+import httpx
 import pytest
 
 from tests.e2e.test_following import config as following
@@ -80,13 +81,20 @@ def test_a_log_is_kept_once_although_the_disk_was_full_in_its_middle(tmp_path, s
             if part:
                 until(lambda: 0.0 in dict(up_of_logs(service)).values(), 60, "the log's collector down")
                 assert service._healthy()
+                until(lambda: ready(service) == 503, 30, "to be told that nothing is kept")
                 (small_disk / "ballast").unlink()
+                until(lambda: ready(service) == 200, 30, "to be told that it is kept again")
+                assert service.log.read_text().count("nothing is kept: ") == 1
             until(lambda: read_up(service), 60, "the end of the log")
         service.kill()
         service.start()
         assert count(service) == (16_000, 16_000, 8_000)
     finally:
         service.stop()
+
+
+def ready(service) -> int:
+    return httpx.get(f"{service.url}/readyz", timeout=20).status_code
 
 
 def up_of_logs(service):

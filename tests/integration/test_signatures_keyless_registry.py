@@ -12,6 +12,7 @@ from seawall.core.errors import InputError
 from tests.registries import Registry
 from tests.signing import BUNDLE, Repository, digest, p256, public_file, simple_payload
 from tests.sigstore import ISSUER, SUBJECT, Fulcio, Sigstore
+from tests.unit.test_signatures_rekor2 import Sigstore2, Tsa
 
 pytestmark = pytest.mark.integration
 AT = int(time.time()) - 200 * 86400
@@ -121,6 +122,28 @@ def test_as_configured_by_registry_and_repository(repository, store, tmp_path):
     assert (
         configured({"keyless": keyless, "repositories": [{"match": "team/*", "keyless": own}]})[0] == "signed"
     )
+
+
+def test_a_bundle_of_rekor_2_dated_by_a_timestamp(repository, tmp_path):
+    made = Sigstore2(AT)
+    image = repository.image()
+    repository.referrer(image, BUNDLE, BUNDLE, made.bundle(digest(image)))
+    keyless = {"roots": str(made.fulcio.file(tmp_path)), "rekor_keys": str(made.rekor.file(tmp_path))}
+    keyless["identities"] = [{"issuer": ISSUER, "subject": SUBJECT}]
+    path = tmp_path / "seawall.yaml"
+
+    def configured(**more: str) -> tuple[str, str, int]:
+        registry = {"name": "main", "url": repository.url, "trust": {"keyless": {**keyless, **more}}}
+        path.write_text(json.dumps({"registries": [registry]}))  # which is YAML too
+        return verify(repository, "--config", path)
+
+    signature, reason, code = configured(timestamp_authorities=str(made.tsa.file(tmp_path)))
+    assert (signature, code) == ("signed", 0)
+    assert reason.startswith(f"signed by {SUBJECT} ({ISSUER}), timestamped at")
+    signature, reason, code = configured(timestamp_authorities=str(Tsa("other").file(tmp_path)))
+    assert (signature, code) == ("unsigned", 1) and "none of the configured timestamp" in reason
+    signature, reason, code = configured()
+    assert (signature, code) == ("unsigned", 1) and "present, unverified" in reason
 
 
 @pytest.mark.parametrize(

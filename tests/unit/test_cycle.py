@@ -3,6 +3,7 @@
 import asyncio
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -225,6 +226,43 @@ def test_a_rejected_repair_is_not_offered_again_in_the_same_incident(world):
     world.bench.cycle.reject(action.id, "ada", "we do it by hand")
     world.rounds("---")
     assert len(world.records.actions()[0]) == 1
+
+
+def test_a_repair_whose_cooldown_has_ended_is_offered_in_the_same_incident(world):
+    world.rounds("+++--")
+    first = world.bench.until(world.action.id, S.AWAITING_APPROVAL)
+    world.bench.cycle.approve(first.id, "ada", "", first.preview.digest)
+    world.bench.until(first.id, S.VERIFYING)
+    world.rounds("+++++")
+    assert world.incidents[0].state is IncidentState.RESOLVED
+    world.rounds("--")
+    told = [line.text for line in world.incidents[0].timeline if "cooldown" in line.text]
+    assert len(told) == 1 and len(world.records.actions()[0]) == 1
+    world.rounds("-" * 60)
+    second = world.action
+    assert second.id != first.id and second.incident == first.incident
+    assert [line.text for line in world.incidents[0].timeline if "cooldown" in line.text] == told
+
+
+def test_an_alert_that_begins_after_the_end_is_not_taken_for_its_echo(world):
+    world.rounds("+++--")
+    world.rounds("+++")
+    over = world.incidents[0]
+    assert over.state is IncidentState.RESOLVED
+    slow = partial(
+        Finding, "alertmanager", registry="main", slo=None, title="main: Foo", reason="slow pushes"
+    )
+    echo = world.cycle.receive([slow(fingerprint="e", at=over.resolved_at + 30)])
+    assert (
+        [it.id for it in echo]
+        == [over.id]
+        == [it.id for it in world.cycle.receive([slow(fingerprint="e", at=over.resolved_at + 30)])]
+    )
+    assert [line.text for line in world.incidents[0].timeline if "wake" in line.text] == [
+        "main: Foo: in the wake of this, so that it opens nothing"
+    ]
+    later = world.cycle.receive([slow(fingerprint="f", at=over.resolved_at + 90)])
+    assert later[0].id != over.id and later[0].state is IncidentState.OPEN
 
 
 def test_a_question_that_expired_is_asked_again_while_it_hurts(world):

@@ -65,6 +65,26 @@ async def test_one_bad_batch_harms_no_other():
     assert kept == [0, 1, 2, 3, 4, 6, 7, 8, 9] and max(events.sizes) > 1
 
 
+async def test_a_store_that_keeps_nothing_is_told_once_until_it_keeps_again(caplog):
+    class Full(MemorySamples):
+        full = True
+
+        def append(self, samples):
+            if self.full:
+                raise StoreUnavailable("samples: the disk is full")
+            super().append(samples)
+
+    store = Full()
+    keeper = Keeper(store, Counting(), lambda samples, more: None)
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable):
+            await keeper.keep([sample(1)], [], {})
+    assert keeper.failing == "samples: the disk is full" and caplog.text.count("nothing is kept") == 1
+    store.full = False
+    await keeper.keep([sample(1)], [], {})
+    assert keeper.failing == "" and caplog.text.count("is kept again") == 1
+
+
 async def test_who_gave_up_waiting_harms_no_other():
     events = Counting()
     keeper = Keeper(MemorySamples(), events, lambda samples, more: None)

@@ -14,6 +14,7 @@ from seawall.config.trust import Trust
 from seawall.core.errors import InputError
 from tests.signing import Signer, p256, public_file
 from tests.sigstore import ISSUER, Fulcio, Rekor, pem
+from tests.unit.test_signatures_rekor2 import Tsa
 
 FILES = {"roots": "a.pem", "rekor_keys": "a.pub"}
 
@@ -34,6 +35,7 @@ def keyless(folder, *identities: Identity) -> Keyless:
         ({**FILES, "identities": [{"issuer": ISSUER, "subject": " ** "}]}, "anybody at all"),
         ({**FILES, "identities": [{"issuer": "https://*", "subject": "a"}]}, "is no pattern"),
         ({**FILES, "identity": []}, "identity"),
+        ({**FILES, "timestamp_authorities": 1}, "timestamp_authorities"),
     ],
 )
 def test_a_wrong_keyless_trust_is_refused(tmp_path, keyless, words):
@@ -62,6 +64,19 @@ def test_roots_without_a_root_and_files_that_are_none(tmp_path):
     found.rekor_keys[0].write_bytes(b"none")
     with pytest.raises(InputError, match="no public key"):
         read_trusts(Trust(keyless=found))
+
+
+def test_timestamp_authorities_are_told_apart_and_looked_after(tmp_path):
+    tsa = Tsa()
+    found = keyless(tmp_path).model_copy(update={"timestamp_authorities": (tsa.file(tmp_path),)})
+    assert found.files[-1] == found.timestamp_authorities[0]
+    assert read_trusts(Trust(keyless=found)).own.keyless.timestamps == tsa.believed
+    assert not read_trusts(Trust(keyless=keyless(tmp_path))).own.keyless.timestamps.roots
+    for data, words in [(pem(tsa.certificate), "no root"), (b"none", "no PEM certificate")]:
+        found.timestamp_authorities[0].write_bytes(data)
+        with pytest.raises(InputError, match=words) as error:
+            read_trusts(Trust(keyless=found))
+        assert "tsa.pem" in str(error.value)
 
 
 def test_a_key_of_the_log_that_is_exchanged_counts_at_once(tmp_path):

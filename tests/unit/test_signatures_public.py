@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from collectors.signatures import bundle, keyless, rekor, simplesigning
+from collectors.signatures.bodies import Made
 from collectors.signatures.bundle import pae
 from collectors.signatures.identities import Identity, read_keyless
 from collectors.signatures.trust import Trust
@@ -40,7 +41,7 @@ def of_public(trust: Trust, document: dict[str, Any]) -> Opinion:
     message = pae("application/vnd.in-toto+json", payload)
     entry = rekor.bundled(material["transparency_entries"][0])
     certificate, signature = (base64.b64decode(it) for it in (material["certificate"], envelope["signature"]))
-    return keyless.opinion(trust, entry, certificate, signature, message, payload)
+    return keyless.opinion(trust, entry, Made(signature, message, payload, certificate))
 
 
 def public() -> dict[str, Any]:
