@@ -101,7 +101,7 @@ class Alerting:
         evidence[0] = np.log2(novelty / NOVEL + ONE) * _seen(own, at) / DUE
         np.multiply(self._weights, tails.beyond(tail, followed, own[COUNT], _LEAST), out=evidence[1:])
         if self._forecast:
-            _confirm(evidence, step.score)
+            _confirm(evidence, step.alone)
             np.maximum(evidence[-1], _word(own), out=evidence[-1])
         evidence *= own[COUNT] > QUIET
         heights = events.told(event, evidence[0], np.add.reduce(evidence[1:], axis=0))

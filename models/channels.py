@@ -148,5 +148,5 @@ def _followed(at: Floats, values: Floats, said: Step, own: Floats) -> Singles:
     usual = np.where(count <= _KNOWN, elapsed, interval)
     np.log(elapsed / usual, out=out[6])
     interval += (np.minimum(elapsed, FOUR * usual) - interval) / np.minimum(count, _USUAL)
-    out[7] = said.score
+    out[7] = said.alone
     return out

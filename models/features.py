@@ -20,23 +20,24 @@ Singles = NDArray[np.float32]
 # Count, last_at, elapsed and gap are where models.normaliser has them.
 CLOCK = (
     "count", "begun", "unit", "size", "negative", "last_at", "elapsed", "gap",
-    "raw_scale", "slot", "next_slot",
+    "raw_scale", "slot", "next_slot", "average",
 )  # fmt: skip
-COUNT, BEGUN, UNIT, SIZE, NEGATIVE, LAST_AT, ELAPSED, GAP, RAW_SCALE, SLOT, NEXT_SLOT = range(11)
+COUNT, BEGUN, UNIT, SIZE, NEGATIVE, LAST_AT, ELAPSED, GAP, RAW_SCALE, SLOT, NEXT_SLOT, AVERAGE = range(12)
 OWN = (
     # running values, each on its way to a target of its own
     "mean", "scale", "step", "noise_short", "noise_long", "equal", "residual_scale", "restless",
-    "hour", "third", "day", "recent", "short",
-    "spread", "pressure", "last", "run", "pause", "since", "held",
+    "hour", "third", "day", "recent", "short", "lasting",
+    "spread", "pressure", "last", "run", "pause", "since", "held", "distance",
     "level", "level_scale", "known", "yesterday", "yesterday_known", "week", "week_known", "next_level",
-    "next_known", "slot_sum", "slot_sizes", "slot_count", "days",
+    "next_known", "slot_sum", "slot_sizes", "slot_count", "days", "word",
 )  # fmt: skip
 (
     MEAN, SCALE, STEP, NOISE_SHORT, NOISE_LONG, EQUAL, RESIDUAL_SCALE, RESTLESS,
-    HOUR, THIRD, DAILY, RECENT, SHORT,
-    SPREAD, PRESSURE, LAST, RUN, PAUSE, SINCE, HELD, LEVEL, LEVEL_SCALE, KNOWN, YESTERDAY,
-    YESTERDAY_KNOWN, WEEK, WEEK_KNOWN, NEXT_LEVEL, NEXT_KNOWN, SLOT_SUM, SLOT_SIZES, SLOT_COUNT, DAYS,
-) = range(33)  # fmt: skip
+    HOUR, THIRD, DAILY, RECENT, SHORT, LASTING,
+    SPREAD, PRESSURE, LAST, RUN, PAUSE, SINCE, HELD, DISTANCE, LEVEL, LEVEL_SCALE, KNOWN,
+    YESTERDAY, YESTERDAY_KNOWN, WEEK, WEEK_KNOWN, NEXT_LEVEL, NEXT_KNOWN, SLOT_SUM, SLOT_SIZES, SLOT_COUNT,
+    DAYS, WORD,
+) = range(36)  # fmt: skip
 INPUTS = (
     # deviations in units of the series' own scale, then of its residuals from the profile
     "value", "short", "next_level", "level", "difference", "yesterday", "week", "residual", "hour", "third",
@@ -51,6 +52,8 @@ REACH = 8.0  # deviations are asinh of their ratio, within +-REACH
 GROWN = 32  # samples after which the unit is first chosen
 SETTLED = 60  # samples, and a day, after which the raw scale stands
 YOUNG = 17  # samples that are learnt whole
+MEMORY = 0.8  # share of what the score is made of that is still there a sample later
+DOUBT = 2.0  # the scale of the first day, which has not seen all hours, may still grow by so many times
 
 F = np.float32
 _Real = TypeVar("_Real", np.float32, np.float64)
@@ -63,6 +66,7 @@ def _column(*values: float) -> Singles:
 
 _SLOWEST = _column(1 / 256, 1 / 256, 1 / 128, 1 / 16, 1 / 1024, 1 / 1024, 1 / 512, 1 / 24)
 _HOURS = _column(1, 8, 24)
+_QUICK = _column(1 / 8, 1 / 8, 1 - MEMORY)
 _LOG_LEAST, _LOG_MOST = _column(0.02, 0.02, 0.02, 0.01, 1e-5, 1), _column(50, 10, 1e3, 1e6, 50, 1e6)
 _LOG_FACTOR, _LOG_SHIFT = _column(1, 1, 1, 0.3, 0.2, 0.5), _column(0, 0, 0, -1.5, 0, 0)
 _NOWHERE = np.zeros(0, dtype=np.intp)
@@ -89,7 +93,7 @@ def _in_units(clock: Floats, values: Floats) -> Singles:
 def joined(at: Floats, values: Floats) -> tuple[Floats, Singles]:
     """(clock, own) of series whose first sample, not yet learnt, is `values` [n] at `at` [n]."""
     clock, own = np.zeros((len(CLOCK), len(at))), np.zeros((len(OWN), len(at)), dtype=F)
-    clock[LAST_AT], clock[BEGUN], clock[SIZE] = at - 60, at, np.abs(values)
+    clock[LAST_AT], clock[BEGUN], clock[SIZE], clock[AVERAGE] = at - 60, at, np.abs(values), values
     clock[UNIT] = np.maximum(0.1 * clock[SIZE], 1e-12)
     clock[SLOT], clock[NEXT_SLOT] = np.floor(at / SLOT_SECONDS), -1
     own[MEAN] = own[LAST] = own[SHORT] = np.arcsinh(values / clock[UNIT])
@@ -117,7 +121,9 @@ def _choose_unit(
 ) -> None:
     """Choose the unit once grown, and again where the usual size has moved far from it."""
     size, count = np.abs(values), clock[COUNT]
-    clock[SIZE] += (size - clock[SIZE]) * np.maximum(1 / count, 1 / 2048)
+    rate = np.maximum(1 / count, 1 / 2048)
+    clock[SIZE] += (size - clock[SIZE]) * rate
+    clock[AVERAGE] += (values - clock[AVERAGE]) * rate
     np.maximum(clock[NEGATIVE], values < 0, out=clock[NEGATIVE])
     grown = _where(count == GROWN)
     if len(turned) or len(grown):
@@ -222,20 +228,20 @@ def _learn(clock: Floats, own: Singles, at: Floats, values: Floats, y: Singles) 
     unit = np.where(known > 0, (days * own[LEVEL_SCALE] + 3 * usual) / (days + 3), usual)
     floor = F(2e-4) * np.abs(own[MEAN]) + F(2e-6)
     np.maximum(np.maximum(unit, F(0.3) * usual), floor, out=unit)
-    raw = _raw(clock, own, at, values, reference + offset)
+    raw, far = _raw(clock, own, at, values, reference + offset)
     difference = y - own[LAST]
     jump = np.abs(difference)
     equal = difference == 0
     elapsed, before = np.minimum(clock[ELAPSED], 1e9).astype(F), own[STEP].copy()
     gap = np.where(young, elapsed, np.minimum(elapsed, 4 * before))
 
-    targets, rates = np.empty((13, len(y)), F), np.empty((13, len(y)), F)
+    targets, rates = np.empty((14, len(y)), F), np.empty((14, len(y)), F)
     np.maximum(inverse, _SLOWEST, out=rates[:8])
     rates[STEP] += rates[STEP] * young
     hours = gap * F(1 / 3600)
     np.divide(hours, _HOURS + hours, out=rates[HOUR : DAILY + 1])
     np.minimum(rates[DAILY], F(0.1), out=rates[DAILY])
-    rates[RECENT:] = F(1 / 8)
+    rates[RECENT:] = _QUICK
     held_back = np.where(whole, residual, within(residual, -6 * unit, 6 * unit)) + offset
     kept = np.where(whole, size, np.minimum(size, limit))
     np.copysign(kept, deviation, out=targets[MEAN])
@@ -246,10 +252,10 @@ def _learn(clock: Floats, own: Singles, at: Floats, values: Floats, y: Singles) 
     targets[EQUAL] = equal
     targets[RESIDUAL_SCALE] = np.where(young, off, np.minimum(off, 4 * usual))
     targets[RESTLESS] = np.minimum(off / unit, 5)
-    targets[HOUR : RECENT + 1], targets[SHORT] = held_back, y
-    targets -= own[:13]
+    targets[HOUR : RECENT + 1], targets[SHORT], targets[LASTING] = held_back, y, far
+    targets -= own[:14]
     targets *= rates
-    own[:13] += targets
+    own[:14] += targets
 
     clock[GAP] = np.maximum(own[STEP], F(1e-3), out=own[STEP])
     np.maximum(own[SCALE], F(1e-4) * np.abs(own[MEAN]) + F(1e-6), out=spread)
@@ -265,27 +271,33 @@ def _learn(clock: Floats, own: Singles, at: Floats, values: Floats, y: Singles) 
     return _inputs(clock, own, at, y, residual, difference, unit, raw, ratio)
 
 
-def _raw(clock: Floats, own: Singles, at: Floats, values: Floats, profile: Singles) -> Floats:
-    """[2, n] deviations in the signal's own unit from mean and profile, over a scale that stands after the
-    first day (a running scale would make a long event small); learns that scale and own[HELD]. The better the
-    profile explains a series, the less its distance from the mean counts."""
+def _raw(clock: Floats, own: Singles, at: Floats, values: Floats, profile: Singles) -> tuple[Floats, Floats]:
+    """([2, n] deviations in the signal's own unit from mean and profile, how far [n] the samples are), over a
+    scale that stands after the first day (a running scale would make a long event small); learns that scale,
+    own[HELD] and own[DISTANCE]. In own[HELD], the network's, the distance from the mean counts the less, the
+    better the profile explains a series. A sample is as far as it is from both the profile and the average of
+    the past; less so in the first day, whose scale has not seen all hours."""
     expected = np.empty((2, len(values)))
     expected[0], expected[1] = own[MEAN], profile
     within(expected, -70, 70, expected)
     apart = values - np.sinh(expected) * clock[UNIT]
-    share = np.minimum(own[RESIDUAL_SCALE] / own[SPREAD], 1)
-    size = np.abs(apart[0]) * share + np.abs(apart[1])
+    sizes, far = np.abs(apart), np.empty((2, len(values)))
+    far[0] = size = sizes[0] * np.minimum(own[RESIDUAL_SCALE] / own[SPREAD], 1) + sizes[1]
     scale, least = clock[RAW_SCALE], 1e-4 * clock[SIZE] + 1e-12
-    young = clock[COUNT] <= YOUNG
-    settled = (clock[COUNT] > SETTLED) & (at - clock[BEGUN] >= DAY) & (scale > least)
+    young, age = clock[COUNT] <= YOUNG, (at - clock[BEGUN]) / DAY
+    settled = (clock[COUNT] > SETTLED) & (age >= 1) & (scale > least)
     used = np.maximum(scale, least)
     scale += (np.where(young, size, np.minimum(size, 10 * used)) - scale) * np.where(
         settled, 0, 1 / clock[COUNT]
     )
-    size *= ~young / used
-    apart *= ~young / used
-    np.maximum(own[HELD] * F(0.8), np.minimum(size, 1e6), out=own[HELD])
-    return np.asarray(apart)
+    doubt = 1 + DOUBT * within(1 - age, 0, 1)
+    np.divide(np.minimum(np.abs(values - clock[AVERAGE]), sizes[1]), doubt, out=far[1])
+    factor, held = ~young / used, own[HELD : DISTANCE + 1]
+    apart *= factor
+    far *= factor
+    np.minimum(far, 1e6, out=far)
+    np.maximum(held * F(MEMORY), far, out=held)
+    return np.asarray(apart), far[1]
 
 
 def _inputs(

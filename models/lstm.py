@@ -12,14 +12,29 @@ from numpy.typing import NDArray
 
 from models import features, profile
 from models.bank import Index
-from models.features import DAYS, HELD, LAST, LAST_AT, MEAN, RESIDUAL_SCALE, SHORT, SPREAD
+from models.features import (
+    DAYS,
+    DISTANCE,
+    HELD,
+    LAST,
+    LAST_AT,
+    LASTING,
+    MEAN,
+    MEMORY,
+    RESIDUAL_SCALE,
+    SHORT,
+    SPREAD,
+    WORD,
+)
 from models.normaliser import Floats, constant
 from models.recurrent import HORIZONS, LEVELS, MEDIAN, Network, Singles, read_weights
 from models.streaming import MAX_SERIES, TAIL, Streaming, surprise
 
 WEIGHTS = Path(__file__).parent / "weights" / "lstm-1.safetensors"
 FAR = 10.0  # usual residuals from the profile that score 1/2 without the network
-HALFWAY = 3.0  # held residual, in the raw scale of the first day, whose score is 1/2
+# Distances that score 1/2, in the raw scale of the first day: of a segment, and own[HELD] of a sample alone.
+_HALFWAY = np.array([[1.75], [3.0]], dtype=np.float32)
+_HALF, _NEWS = np.float32(0.5), np.float32(1 - MEMORY)
 
 WEEK_DAYS = 7
 CLEAR, VAGUE = 0.4, 0.7  # residual scale over scale: below, context counts whole; above, half
@@ -100,7 +115,7 @@ class Lstm(Streaming):
             block[5] = probability
         else:
             forecast[:], probability = _plain(inputs, own)
-        block[3] = _score(probability, own)
+        block[3], block[7] = _scores(probability, own)
         block[6] = _known(own)
         for name, part in (("own", own), ("carried", carried), ("forecast", forecast)):
             self._bank.put(name, index, part)
@@ -108,12 +123,12 @@ class Lstm(Streaming):
 
 
 def _judged(forecast: Singles, clock: Floats, own: Singles, values: Floats) -> Floats:
-    """[7, n] of lower, expected, upper (signal's unit), score (to be set), surprise, `wrong` and `known`
-    (both to be set) of `values` against the forecast [7, n]."""
+    """[8, n] of lower, expected, upper (signal's unit), score (to be set), surprise, `wrong`, `known` and
+    `alone` (to be set) of `values` against the forecast [7, n]."""
     found, levels = features.normalised(clock, own, values).astype(np.float64), forecast.astype(np.float64)
     edges, ends = levels[1::4], levels[::6]  # 5 % and 95 %, 1 % and 99 %
     beyond = (found - edges) * _SIGN / np.maximum((ends - edges) * _TAILS, _NARROWEST_TAIL)
-    block = np.zeros((7, len(values)))
+    block = np.zeros((8, len(values)))
     block[:3] = features.back(clock, own, forecast[1::2])  # 5 %, 50 %, 95 %
     block[4] = surprise(beyond, found, levels[MEDIAN], edges)
     return block
@@ -138,7 +153,12 @@ def _known(own: Singles) -> Singles:
     return np.asarray(explained * np.minimum(own[DAYS] / WEEK_DAYS, 1))
 
 
-def _score(probability: Singles, own: Singles) -> Singles:
-    """Noisy-or [n]: wrong in its context, as far as the profile makes the series predictable; or far."""
+def _scores(probability: Singles, own: Singles) -> Singles:
+    """[2, n] of the segment, over the last samples together, and of the sample alone. Each is a noisy-or:
+    wrong in its context, as far as the profile makes the series predictable; or far. Learns own[WORD]."""
+    own[WORD] += (probability - own[WORD]) * _NEWS
+    wrong, far = np.empty((2, len(probability)), np.float32), np.empty((2, len(probability)), np.float32)
+    wrong[0], wrong[1] = own[WORD], probability
+    far[0], far[1] = own[DISTANCE] + _HALF * own[LASTING], own[HELD]
     weight = 0.5 + 0.5 * features.within(_predictable(own), 0, 1)
-    return np.asarray(1 - (1 - probability * weight) / (1 + (own[HELD] / HALFWAY) ** 2))
+    return np.asarray(1 - (1 - wrong * weight) / (1 + (far / _HALFWAY) ** 2))

@@ -42,7 +42,8 @@ class Step(NamedTuple):
     lasts. `surprise` is signed: -1..1 within the band (0 = as expected), beyond it 1 + the distance in units
     of the forecast's exponential tail. `silent` holds Silence codes; where silent, surprise is 0. `wrong` is
     how likely the sample belongs to something wrong, seen in its context, and `known` how well the detector
-    knows the series (0..1), so how much that counts by itself; both 0 where a detector cannot tell."""
+    knows the series (0..1), so how much that counts by itself; both 0 where a detector cannot tell. `alone`
+    is what this sample by itself scores, for alerts; `score` where a detector has no other."""
 
     expected: Floats
     lower: Floats
@@ -52,6 +53,7 @@ class Step(NamedTuple):
     silent: NDArray[np.int8]
     wrong: Floats
     known: Floats
+    alone: Floats
 
 
 def tail_score(beyond: Floats) -> Floats:
@@ -105,16 +107,16 @@ class Streaming(ABC):
         """One causal step of the series in `columns` [n] (each at most once): `values` [n] at `at` [n] (Unix
         seconds, which may differ). NaN, infinite and absurd values (> 1e150) are missing; a sample that is
         not newer than the last is late. A clock that was set back is believed after BELIEVED late samples."""
-        block, silent = np.empty((7, len(columns))), np.empty(len(columns), dtype=np.int8)
+        block, silent = np.empty((8, len(columns))), np.empty(len(columns), dtype=np.int8)
         for begin in range(0, len(columns), CHUNK):
             part = slice(begin, begin + CHUNK)
             self._advance(columns[part], at[part], values[part], block[:, part], silent[part])
-        return Step(block[1], block[0], block[2], block[3], block[4], silent, block[5], block[6])
+        return Step(block[1], block[0], block[2], block[3], block[4], silent, *block[5:])
 
     def _advance(
         self, columns: NDArray[np.intp], at: Floats, values: Floats, block: Floats, silent: NDArray[np.int8]
     ) -> None:
-        """One step of a chunk; fills `silent` and `block` [7, n], in the order of _step."""
+        """One step of a chunk; fills `silent` and `block` [8, n], in the order of _step."""
         usable = (np.abs(values) <= LARGEST) & np.isfinite(at)
         counts = self._bank.arrays["levels"][COUNT, columns]
         new = usable & (counts == 0)
@@ -131,7 +133,7 @@ class Streaming(ABC):
         block[:3], block[3:] = np.nan, 0
         silent[:] = np.where(usable, Silence.LATE, Silence.MISSING)
         if fresh.any():
-            part, codes = np.empty((7, np.count_nonzero(fresh))), np.empty(np.count_nonzero(fresh), np.int8)
+            part, codes = np.empty((8, np.count_nonzero(fresh))), np.empty(np.count_nonzero(fresh), np.int8)
             self._go(columns[fresh], at[fresh], values[fresh], part, codes)
             block[:, fresh], silent[fresh] = part, codes
 
@@ -142,7 +144,7 @@ class Streaming(ABC):
         index = run_of(columns)
         levels = self._bank.take("levels", index)
         said = self._step(at, index, levels, values)
-        block[: len(said)], block[len(said) :] = said, 0
+        block[5:7], block[7], block[: len(said)] = 0, said[3], said
         self._bank.put("levels", index, levels)
         silent[:] = 0
         quiet = (levels[COUNT] <= _GRACE) | (levels[ELAPSED] > PAUSE * levels[GAP])
@@ -190,7 +192,8 @@ class Streaming(ABC):
     def _step(self, at: Floats, index: Index, levels: Floats, values: Floats) -> Floats:
         """Score, then learn `values` [n] (`levels` [8, n] in place).
 
-        Returns [5 or 6, n]: lower, expected, upper, score, surprise, and `wrong` where it can tell.
+        Returns [5 or 8, n]: lower, expected, upper, score, surprise, and `wrong`, `known`, `alone` where it
+        can tell.
         """
 
     def _kind(self) -> dict[str, str]:

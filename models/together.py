@@ -22,14 +22,19 @@ def one(said: Step) -> tuple[Floats, Step]:
     size = np.abs(said.surprise)
     excess = np.maximum(size - 1, 0).mean(axis=0)
     held = _held(excess)
-    loudest = np.sort(said.score, axis=0)[-max(1, round(len(size) ** 0.5)) :].mean(axis=0)
-    score = 1 - (1 - loudest) * HALFWAY / (held + HALFWAY)
+    score, alone = (1 - (1 - _loudest(it)) * HALFWAY / (held + HALFWAY) for it in (said.score, said.alone))
     nothing = np.full_like(score, np.nan)
     silent = said.silent.min(axis=0)  # it speaks as soon as one column does
     wrong = said.wrong.max(axis=0)
     known = said.known.min(axis=0)
-    step = Step(nothing, nothing, nothing, np.where(silent == 0, score, 0), 1 + excess, silent, wrong, known)
+    score, alone = (np.where(silent == 0, it, 0) for it in (score, alone))
+    step = Step(nothing, nothing, nothing, score, 1 + excess, silent, wrong, known, alone)
     return size.mean(axis=0), step
+
+
+def _loudest(scores: Floats) -> Floats:
+    """Mean [n] of the loudest of the scores [k, n]: the root of their number."""
+    return np.asarray(np.sort(scores, axis=0)[-max(1, round(len(scores) ** 0.5)) :].mean(axis=0))
 
 
 def _held(excess: Floats) -> Floats:

@@ -235,6 +235,7 @@ def _chosen(own: Step, base: Step, served: NDArray[np.bool_]) -> Step:
         np.where(served, own.silent, base.silent),
         np.where(served, own.wrong, base.wrong),
         np.where(served, own.known, base.known),
+        np.where(served, own.alone, base.alone),
     )
 
 

@@ -54,7 +54,7 @@ class Server:
     def stop(self) -> None:
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(20)
+            self._process.wait(250)  # an emulator that holds a million documents takes its time
             self._process = None
 
 

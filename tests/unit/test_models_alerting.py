@@ -45,7 +45,7 @@ def rows(scores: Floats) -> list[int]:
 
 def calm(count: int) -> Step:
     zero = np.zeros(count)
-    return Step(zero, zero - 1, zero + 1, zero, zero, np.zeros(count, dtype=np.int8), zero, zero)
+    return Step(zero, zero - 1, zero + 1, zero, zero, np.zeros(count, dtype=np.int8), zero, zero, zero)
 
 
 @pytest.mark.parametrize("name", ["lstm", "running_mean"])

@@ -22,7 +22,7 @@ def step(
     nothing = np.full_like(scores, np.nan)
     codes = np.zeros(scores.shape) if silent is None else np.array(silent)
     blank = np.zeros_like(scores)
-    return Step(nothing, nothing, nothing, scores, np.array(surprise), codes, blank, blank)
+    return Step(nothing, nothing, nothing, scores, np.array(surprise), codes, blank, blank, scores)
 
 
 def test_by_hand() -> None:
@@ -68,12 +68,12 @@ def test_columns_know_their_first_band_and_nothing_of_other_files() -> None:
 
 
 def test_many_small_moves_together_stand_out_more_than_one() -> None:
-    calm = np.array([wave(400, k) for k in range(8)])
+    calm = np.array([wave(1600, k) for k in range(8)])
     one, all_of_them = calm.copy(), calm.copy()
-    one[0, 350:360] += 2
-    all_of_them[:, 350:360] += 2
+    one[0, 1550:1560] += 2
+    all_of_them[:, 1550:1560] += 2
     loud = [
-        detect([recording(v)], Lstm(), Alerting())[0].score[350:360].max() for v in (calm, one, all_of_them)
+        detect([recording(v)], Lstm(), Alerting())[0].score[1550:1560].max() for v in (calm, one, all_of_them)
     ]
     assert loud[0] < loud[1] < loud[2]
     assert all(map(math.isfinite, loud))
