@@ -13,8 +13,9 @@ from seawall.core.times import format_duration
 def briefing(action: Action, playbook: Playbook | None, records: RecordStore) -> dict[str, Any]:
     """`{hosts, fleet, share, risk, declared_risk, risk_reason, takes_back, statistics}`; hosts and share are
     those of the preview (empty and 0 before it), `takes_back` names the action whose undo this one is,
-    durations in seconds, rates 0 to 1 or null."""
-    preview, past = action.preview, statistics(records, action.playbook)
+    durations in seconds, rates 0 to 1 or null. The statistics are of actions created before this one, so that
+    its own run does not count."""
+    preview, past = action.preview, statistics(records, action.playbook, action.created_at)
     touched = Reach(preview.hosts, preview.fleet) if preview else Reach((), 0)
     hidden = len(preview.not_previewable) if preview else 0
     return {
@@ -39,7 +40,7 @@ def briefing(action: Action, playbook: Playbook | None, records: RecordStore) ->
 
 def _reason(hidden: int, playbook: Playbook | None) -> str:
     if hidden:
-        return f"{hidden} task(s) cannot be previewed: one tier higher"
+        return f"{hidden} {'task' if hidden == 1 else 'tasks'} cannot be previewed: one tier higher"
     if playbook is not None and not playbook.previewable:
         return "its playbook says that check mode does not show all: one tier higher"
     return ""
@@ -49,7 +50,7 @@ def words(runs: int, rate: float | None, recovery: float | None, recovering: int
     """The statistics in one line."""
     if not runs or rate is None:
         return "it has not run yet"
-    text = f"{rate:.0%} of {runs} run(s) helped"
+    text = f"{rate:.0%} of {runs} {'run helped' if runs == 1 else 'runs helped'}"
     if recovery is not None:
         text += f", proved after {format_duration(recovery)} (median)"
     return text + (f"; {recovering} of them may have recovered by itself" if recovering else "")

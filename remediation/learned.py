@@ -35,9 +35,10 @@ class Statistics:
         return self.succeeded / self.runs if self.runs else None
 
 
-def statistics(records: RecordStore, playbook: str) -> Statistics:
-    """What came of the playbook's runs, over the newest ended actions."""
-    return count(it for it in _ended(records) if it.playbook == playbook and it.run and not it.takes_back)
+def statistics(records: RecordStore, playbook: str, before: float) -> Statistics:
+    """What came of the playbook's runs, over the newest ended actions created `before` (Unix seconds)."""
+    found = (it for it in _ended(records) if it.playbook == playbook and it.created_at < before)
+    return count(it for it in found if it.run and not it.takes_back)
 
 
 def count(actions: Iterable[Action]) -> Statistics:

@@ -4,8 +4,8 @@ import asyncio
 import logging
 import socket
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -169,7 +169,26 @@ def _facts(config: Config) -> dict[str, dict[str, Any]]:
 def build_service(config: Config, state: StateFolder) -> tuple[Service, Stores]:
     """Everything but the server."""
     stores = open_stores(config, state.path)
-    clock, telemetry = SystemClock(), Telemetry(stores.records)
+    telemetry = Telemetry(stores.records)
+    with whole(stores, telemetry):
+        return _service(config, state, stores, telemetry), stores
+
+
+@contextmanager
+def whole(stores: Stores, telemetry: Telemetry) -> Iterator[None]:
+    """All of a start or nothing: where it fails, the stores are closed and let go of. The threads of the
+    repairs live on and hold the telemetry, whose queues hold the stores."""
+    try:
+        yield
+    except BaseException:
+        telemetry.queues.clear()
+        for store in (stores.samples, stores.events, stores.records):
+            store.close()
+        raise
+
+
+def _service(config: Config, state: StateFolder, stores: Stores, telemetry: Telemetry) -> Service:
+    clock = SystemClock()
     leadership = leading.leadership_of(stores.records, state.path)
     telemetry.leading = acts = leading.acting(leadership)
     rows = load_rows(config.slos)
@@ -206,7 +225,7 @@ def build_service(config: Config, state: StateFolder) -> tuple[Service, Stores]:
         reopen=config.incidents.reopen,
     )
     accounts = Accounts(stores.records, stores.records, clock, vault_of(state))
-    service = Service(
+    return Service(
         config=config,
         clock=clock,
         samples=stores.samples,
@@ -227,7 +246,6 @@ def build_service(config: Config, state: StateFolder) -> tuple[Service, Stores]:
         links=SignedLinks(key_of(state), stores.records, clock, config.server.public_url or ""),
         external=_external(config, accounts, stores.records, clock),
     )
-    return service, stores
 
 
 def _external(

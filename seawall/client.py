@@ -85,7 +85,7 @@ class Client:
             with self._http.stream("GET", f"/api/v1{path}", timeout=waiting) as answer:
                 if not answer.is_success:
                     answer.read()
-                    raise ServiceRefused(_detail(answer))
+                    raise ServiceRefused(detail(answer))
                 kind = ""
                 for line in answer.iter_lines():
                     name, _, value = line.partition(": ")
@@ -105,7 +105,7 @@ class Client:
             raise SeawallError(f"{self._place}: {error}; is `seawall up` running there?") from error
         if answer.is_success:
             return answer.json()
-        raise ServiceRefused(_detail(answer))
+        raise ServiceRefused(detail(answer))
 
 
 def _authority(path: str | None) -> "ssl.SSLContext | bool":
@@ -121,7 +121,8 @@ def _authority(path: str | None) -> "ssl.SSLContext | bool":
         raise InputError(f"${CA_ENV}", f"cannot use {path} ({error.strerror or error})", remedy) from error
 
 
-def _detail(answer: "httpx.Response") -> str:
+def detail(answer: "httpx.Response") -> str:
+    """What the service says of a refusal."""
     try:
         return str(answer.json()["detail"])
     except (ValueError, KeyError, TypeError):

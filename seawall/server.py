@@ -16,6 +16,7 @@ from seawall.api.gate import SOCKET_CLIENT
 from seawall.config import Config
 from seawall.core.errors import InputError
 from seawall.identity import files as identity_files
+from seawall.service import Service
 from seawall.statefolder import StateFolder
 from seawall.tls import Certificate
 
@@ -89,6 +90,18 @@ def up(config: Config, state_path: Path, host: str, port: int) -> None:
     certificate = Certificate(config.server) if config.server.tls_cert else None
     tcp = wiring.listen(host, port)
     service, stores = wiring.build_service(config, state)
+    with wiring.whole(stores, service.telemetry):
+        server = _listening(service, stores, state, certificate)
+    scheme = "https" if certificate else "http"
+    shown = f"[{host}]" if ":" in host else host
+    logging.info("Seawall at %s://%s:%d (state in %s)", scheme, shown, tcp.getsockname()[1], state.path)
+    logging.info("log in with the token in %s", state.path / "admin-token")
+    server.run(sockets=[tcp])
+
+
+def _listening(
+    service: Service, stores: wiring.Stores, state: StateFolder, certificate: Certificate | None
+) -> Listening:
     identity_files.first_token(service.accounts, state)
     if identity_files.first_user(service.accounts, state):
         logging.info(
@@ -98,7 +111,7 @@ def up(config: Config, state_path: Path, host: str, port: int) -> None:
     for fault in service.broken_playbooks:
         logging.warning("playbook left out: %s", fault)
     application = wiring.build_app(service, wiring.lifespan_of(service, stores, state))
-    server = Listening(
+    return Listening(
         uvicorn.Config(
             application,
             http=PeerProtocol,
@@ -113,8 +126,3 @@ def up(config: Config, state_path: Path, host: str, port: int) -> None:
         state.listen(),
         certificate,
     )
-    scheme = "https" if certificate else "http"
-    shown = f"[{host}]" if ":" in host else host
-    logging.info("Seawall at %s://%s:%d (state in %s)", scheme, shown, tcp.getsockname()[1], state.path)
-    logging.info("log in with the token in %s", state.path / "admin-token")
-    server.run(sockets=[tcp])

@@ -16,6 +16,19 @@ from seawall.core.errors import InputError
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MAX_BYTES = 1 << 20
 _MAX_DEPTH = 50
+_A_LIST, _A_MAPPING = "write a list: [...]", "write keys with values: {key: value}"
+_WORDS = {  # pydantic's types of a fault, for people
+    "tuple_type": _A_LIST, "list_type": _A_LIST, "set_type": _A_LIST, "frozen_set_type": _A_LIST,
+    "dict_type": _A_MAPPING, "mapping_type": _A_MAPPING, "model_type": _A_MAPPING,
+    "bool_type": "write true or false", "bool_parsing": "write true or false",
+    "int_type": "write a whole number", "int_parsing": "write a whole number",
+    "int_from_float": "write a whole number",
+    "float_type": "write a number", "float_parsing": "write a number",
+    "string_type": "write text; in quotes, where it looks like something else",
+    "path_type": "write a path",
+}  # fmt: skip
+_NAMES = ("name", "registry")
+_KINDS = {dict: "a mapping", list: "a list", type(None): "empty"}
 KeyPath = tuple[str | int, ...]
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -147,18 +160,55 @@ def validate(model: type[Model], document: Document) -> Model:
 def _fault(model: type[BaseModel], document: Document, fault: Any, more: int) -> InputError:
     key = _real(document, tuple(fault["loc"]))
     rest = f" (and {more} more in this file)" if more else ""
-    name = dotted(key) or "the document"
     if fault["type"] == "extra_forbidden":
         known = sorted(_fields(model, key[:-1]))
         near = difflib.get_close_matches(str(key[-1]), known, 1)
         remedy = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
-        return InputError(document.place(key), f"unknown key {name!r}{rest}", remedy)
+        return InputError(document.place(key), f"unknown key {dotted(key)!r}{rest}", remedy)
     if fault["type"] == "missing":
-        return InputError(document.place(key[:-1]), f"key {name!r} is missing{rest}", f"add {key[-1]!r}")
-    said = str(fault["msg"]).removeprefix("Value error, ")
-    given = fault["input"]
-    shown = f" is {_masked(given)!r}" if isinstance(given, str | int | float | bool) and key else ""
+        return InputError(
+            document.place(key[:-1]), f"key {dotted(key)!r} is missing{rest}", f"add {key[-1]!r}"
+        )
+    return _wrong(document, key, fault, rest)
+
+
+def _wrong(document: Document, key: KeyPath, fault: Any, rest: str) -> InputError:
+    """A value that stands there, but is none for its key."""
+    while key and key not in document.lines:  # pydantic's name for a member of a union
+        key = key[:-1]
+    name = dotted(key) or "the document"
+    said = _WORDS.get(fault["type"]) or str(fault["msg"]).removeprefix("Value error, ")
+    shown = _shown(fault["input"], bool(key), fault["type"] in _WORDS)
+    if fault["type"] == "value_error" and (found := _meant(document, key, said)):
+        name, shown, key = dotted(found), "", found
+        said = said.partition(": ")[2]
     return InputError(document.place(key), f"{name}{shown}{rest}", said[:1].lower() + said[1:])
+
+
+def _shown(given: Any, somewhere: bool, of_a_type: bool) -> str:
+    """What stands there: a value in a place of its own, else of which kind it is."""
+    if isinstance(given, str | int | float | bool) and (somewhere or of_a_type):
+        return f" is {_masked(given)!r}"
+    return f" is {_KINDS[type(given)]}" if of_a_type and type(given) in _KINDS else ""
+
+
+def _meant(document: Document, key: KeyPath, said: str) -> KeyPath:
+    """The place of the name that a message about a whole mapping tells: `storage: no registry is named 'x'`
+    stands at `storage[2].registry`. () where it is not known."""
+    told = re.match(r"([\w.]+)\S*: .*?'([^']*)'", said)
+    top = (*key, *told[1].split(".")) if told else key
+    if told is None or top not in document.lines:
+        return ()
+    below = [it for it in document.lines if it[: len(top)] == top]
+    named = [it for it in below if it[-1] == told[2] or (it[-1] in _NAMES and _at(document, it) == told[2])]
+    return max(named, key=document.line, default=top)
+
+
+def _at(document: Document, key: KeyPath) -> Any:
+    found = document.data
+    for part in key:
+        found = found[part]
+    return found
 
 
 def _masked(given: Any) -> Any:

@@ -4,8 +4,8 @@ from typing import Annotated, Any
 
 import typer
 
+from seawall.cli.asking import Client
 from seawall.cli.base import STATE, JsonFlag, StateFlag, UrlFlag, app, say
-from seawall.client import Client
 
 audit = typer.Typer(help="The audit log: verify.", no_args_is_help=True)
 app.add_typer(audit, name="audit")

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,17 +30,23 @@ STATE = Path("seawall-state")
 
 def main() -> None:
     """The entry point: our errors become one line and an exit code, never a traceback."""
+    sys.exit(_run())
+
+
+def _run() -> int:
+    """The exit code. When it is there, the error and what its frames held (opened stores) are gone."""
     try:
         app()
     except InputError as error:
-        _stop(error, 2)
+        return _told(error, 2)
     except SeawallError as error:
-        _stop(error, 1)
+        return _told(error, 1)
+    return 0
 
 
-def _stop(error: Exception, code: int) -> None:
+def _told(error: Exception, code: int) -> int:
     print(f"seawall: {error}", file=sys.stderr)  # noqa: T201 - the one place that speaks to people of errors
-    sys.exit(code)
+    return code
 
 
 def say(data: Any) -> None:
@@ -68,3 +75,15 @@ def ask(client: Client, path: str, body: dict[str, Any]) -> Any:
         return client.post(path, body)
     except ServiceRefused as error:
         raise SeawallError(f"refused: {error}") from error
+
+
+def known(registry: str | None, names: Iterable[str]) -> None:
+    """InputError for a --registry that is none of these."""
+    if registry is not None and registry not in (there := sorted(set(names))):
+        remedy = f"known: {', '.join(there) or 'none; name one in seawall.yaml'}"
+        raise InputError("--registry", f"there is no registry {registry}", remedy)
+
+
+def watched(client: Client) -> set[str]:
+    """The names of the registries that the service watches, as far as the asker may see them."""
+    return {row["registry"] for row in client.pages("/slos")}

@@ -1,13 +1,14 @@
 """The matrix, now and then: slo, import."""
 
 import os
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from seawall.cli.base import STATE, ConfigFlag, JsonFlag, StateFlag, UrlFlag, app, say
-from seawall.client import Client
+from seawall.cli.asking import Client
+from seawall.cli.base import STATE, ConfigFlag, JsonFlag, StateFlag, UrlFlag, app, known, say, watched
 from seawall.core.errors import InputError
 from seawall.core.times import parse_time
 from seawall.statefolder import held
@@ -28,11 +29,14 @@ def slo(
     bad now."""
     from seawall import paint
 
-    if at is not None and url is None and not held(state):
-        page, trends = _offline(config, state, at, registry)
+    moment = _moment(at) if at is not None else None
+    if moment is not None and url is None and not held(state):
+        page, trends = _offline(config, state, moment, registry)
     else:
         client = Client(url, state)
         page = client.get("/slos", registry=registry, at=at)
+        if registry is not None and not page["items"]:
+            known(registry, watched(client))
         trends = [] if as_json else client.get("/slos/trends", registry=registry, at=at)["items"]
     if as_json:
         say(page)
@@ -44,8 +48,20 @@ def slo(
     raise typer.Exit(1 if bad else 0)
 
 
+def _moment(at: str) -> float:
+    """InputError for no time, or one to come."""
+    try:
+        moment = parse_time(at)
+    except ValueError as error:
+        remedy = "write it like 2026-11-24T03:00:00Z"
+        raise InputError("--at", f"{at!r} is no RFC 3339 time", remedy) from error
+    if moment > time.time():
+        raise InputError("--at", f"{at} lies in the future", "name a moment that has been")
+    return moment
+
+
 def _offline(
-    config: Path | None, state: Path, at: str, registry: str | None
+    config: Path | None, state: Path, moment: float, registry: str | None
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The same from the folder itself."""
     from seawall import config as configuration
@@ -53,15 +69,10 @@ def _offline(
     from seawall.judging import History
     from seawall.trends import trends
 
-    try:
-        moment = parse_time(at)
-    except ValueError as error:
-        raise InputError(
-            "--at", f"{at!r} is no RFC 3339 time", "write it like 2026-11-24T03:00:00Z"
-        ) from error
     path, _ = configuration.locate(config, os.environ)
     history = History(configuration.load(path), state)
     try:
+        known(registry, history.registries)
         statuses = history.statuses(moment, registry)
         page = shapes.page([shapes.slo(status) for status in statuses])
         return page, trends(history.samples.past(moment), statuses)

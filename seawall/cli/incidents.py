@@ -6,8 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
+from seawall.cli.asking import Client
 from seawall.cli.base import STATE, IdArgument, JsonFlag, ReasonFlag, StateFlag, UrlFlag, app, ask, say
-from seawall.client import Client
+from seawall.core.errors import InputError
 
 incidents = typer.Typer(help="What is and was wrong, the newest first; acknowledge, assign, note, resolve.")
 app.add_typer(incidents, name="incidents")
@@ -107,5 +108,7 @@ def resolve(
     url: UrlFlag = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Close it by hand."""
+    """Close it by hand; --reason is required."""
+    if not reason.strip():
+        raise InputError("--reason", "it is missing", "say why, for the audit log: --reason WHY")
     _do(context, _Flags(state, url, as_json), id, "resolve", {"reason": reason})

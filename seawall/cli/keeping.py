@@ -9,6 +9,8 @@ import typer
 
 from seawall.cli.base import STATE, ConfigFlag, JsonFlag, StateFlag, app, say
 from seawall.config import Config
+from seawall.core.errors import InputError
+from seawall.statefolder import held
 
 DirArgument = Annotated[Path, typer.Argument(metavar="DIR")]
 
@@ -31,6 +33,8 @@ def backup(
     interrupted goes on."""
     from seawall.backup import backup
 
+    if held(state):
+        raise InputError(str(state), "a Seawall works in it", "stop it for the time of the backup")
     done = backup(_config(config), state, folder, _progress)
     _told(done, f"backup in {folder}", as_json)
 

@@ -5,8 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from seawall.cli.base import STATE, JsonFlag, StateFlag, UrlFlag, app, ask, say
-from seawall.client import Client
+from seawall.cli.asking import Client
+from seawall.cli.base import STATE, JsonFlag, StateFlag, UrlFlag, app, ask, known, say, watched
 from seawall.core.errors import InputError
 
 user = typer.Typer(help="Local accounts: add, list, disable, enable, reset, role.", no_args_is_help=True)
@@ -20,13 +20,17 @@ RegistryFlag = Annotated[
 ]
 
 
-def _grants(given: list[str] | None) -> dict[str, str]:
+def _grants(client: Client, given: list[str] | None) -> dict[str, str]:
+    """What --registry says. InputError for another form, or a registry that is not watched."""
     found = {}
     for text in given or []:
         name, sign, role = text.partition("=")
         if not (name and sign and role):
             raise InputError("--registry", f"{text!r} is not NAME=ROLE", "write it like main=approver")
         found[name] = role
+    there = watched(client) if found else set()
+    for name in found:
+        known(name, there)
     return found
 
 
@@ -56,8 +60,9 @@ def add_user(
     as_json: JsonFlag = False,
 ) -> None:
     """A new account; prints its one-time password, this once."""
-    body = {"name": name, "role": role, "registries": _grants(registry)}
-    made = ask(Client(url, state), "/users", body)
+    client = Client(url, state)
+    body = {"name": name, "role": role, "registries": _grants(client, registry)}
+    made = ask(client, "/users", body)
     say(made) if as_json else typer.echo(f"one-time password of {name}: {made['password']}")
 
 
@@ -117,7 +122,9 @@ def role(
     as_json: JsonFlag = False,
 ) -> None:
     """Another role, from the next request on."""
-    made = ask(Client(url, state), f"/users/{name}/role", {"role": role, "registries": _grants(registry)})
+    client = Client(url, state)
+    body = {"role": role, "registries": _grants(client, registry)}
+    made = ask(client, f"/users/{name}/role", body)
     say(made) if as_json else typer.echo(f"{name} is {_roles(made)}")
 
 
@@ -137,8 +144,9 @@ def add_token(
     as_json: JsonFlag = False,
 ) -> None:
     """A new token; prints its secret, this once."""
-    body = {"name": name, "role": role, "registries": _grants(registry), "valid_for": valid_for}
-    made = ask(Client(url, state), "/tokens", body)
+    client = Client(url, state)
+    body = {"name": name, "role": role, "registries": _grants(client, registry), "valid_for": valid_for}
+    made = ask(client, "/tokens", body)
     typer.echo(json.dumps(made) if as_json else made["token"])
 
 

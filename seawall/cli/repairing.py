@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from seawall.cli.asking import Client
 from seawall.cli.base import (
     STATE,
     IdArgument,
@@ -16,7 +17,6 @@ from seawall.cli.base import (
     say,
 )
 from seawall.cli.running import follow
-from seawall.client import Client
 from seawall.core.errors import InputError
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from seawall.cli.base import STATE, ConfigFlag, JsonFlag, StateFlag, UrlFlag, app, say
-from seawall.client import Client
+from seawall.cli.asking import Client
+from seawall.cli.base import STATE, ConfigFlag, JsonFlag, StateFlag, UrlFlag, app, known, say, watched
 from seawall.core.errors import InputError
 from seawall.statefolder import held
 
@@ -36,7 +36,7 @@ def slo(
     if url is None and not held(state):
         made = _offline(config, state, month, registry, _slo)
     else:
-        made = Client(url, state, timeout=600.0).get("/reports/slo", month=month, registry=registry)
+        made = _asked(url, state, "/reports/slo", month, registry)
     if as_json:
         say(made)
     else:
@@ -61,12 +61,19 @@ def compliance(
     if url is None and not held(state):
         made = _offline(config, state, month, registry, _compliance)
     else:
-        made = Client(url, state, timeout=600.0).get("/reports/compliance", month=month, registry=registry)
+        made = _asked(url, state, "/reports/compliance", month, registry)
     if as_json:
         say(made)
     else:
         typer.echo(rendering.html(made) if format == "html" else rendering.markdown(made), nl=False)
     raise typer.Exit(0 if made["audit"]["verified"] else 1)
+
+
+def _asked(url: str | None, state: Path, path: str, month: str, registry: str | None) -> Any:
+    client = Client(url, state, timeout=600.0)
+    if registry is not None:
+        known(registry, watched(client))
+    return client.get(path, month=month, registry=registry)
 
 
 Make = Callable[["History", "SqlRecords", list[str], str, float], dict[str, Any]]
@@ -100,6 +107,7 @@ def _offline(
     history = History(configuration.load(path), state)
     records = SqlRecords(f"sqlite:{state / 'records.sqlite'}")
     try:
+        known(registry, history.registries)
         names = [name for name in history.registries if registry in (None, name)]
         return make(history, records, names, month, SystemClock().now())
     except ValueError as error:

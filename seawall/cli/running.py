@@ -5,8 +5,8 @@ from typing import Any
 
 import typer
 
+from seawall.cli.asking import Client
 from seawall.cli.base import STATE, IdArgument, JsonFlag, ReasonFlag, StateFlag, UrlFlag, app, ask, say
-from seawall.client import Client
 
 
 @app.command()

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from seawall.cli.base import STATE, ConfigFlag, JsonFlag, StateFlag, app, say
+from seawall.core.errors import InputError
 
 
 class DemoStores(enum.StrEnum):
@@ -65,5 +66,7 @@ def demo(
     """Watch a real registry die and be healed, in under three minutes."""
     from seawall.demo.story import Options, run
 
+    if yes and auto:
+        raise InputError("--auto", "stands beside --yes", "give one of the two")
     scaled = stores is DemoStores.SCALED
     raise typer.Exit(run(Options(yes=yes, auto=auto, process=process, as_json=as_json, scaled=scaled)))

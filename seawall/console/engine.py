@@ -69,6 +69,7 @@ _SHAPES = {
 }
 _SENTENCES, _PARTS = re.compile(r"(?<=\.) (?=[A-Z])"), re.compile("; ")
 _SCOPED, _PLACE = re.compile(r"([a-z]+)=(.+)", re.DOTALL), re.compile(r"\{(\w+)\}")
+_PLURAL = re.compile(r"\b([0-9]+) ([a-z]+)\(s\)")
 SENTENCE = "."
 """The scope of forms that end with a full stop: only whole sentences are looked up there."""
 
@@ -193,7 +194,11 @@ def word(text: str, place: str) -> str:
 
 def _told(text: str, scope: str) -> str:
     language = words.look().language
-    return _translated(text, scope, language) if _readable(text, language) else text
+    return _translated(text, scope, language) if _readable(text, language) else _PLURAL.sub(_counted, text)
+
+
+def _counted(found: re.Match[str]) -> str:
+    return f"{found[1]} {found[2]}" if found[1] == "1" else f"{found[1]} {found[2]}s"
 
 
 def _readable(text: str, language: str) -> bool:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from markupsafe import Markup, escape
 
+from seawall.core.incidents import Incident
 from seawall.core.slos import SloRow, SloStatus, SloType
 from seawall.core.times import MINUTE, format_duration, parse_time
 
@@ -57,6 +58,11 @@ def bytes_told(value: float) -> str:
 def percent(ratio: float) -> str:
     """A share, 0 to 1 -> `40 %`."""
     return f"{ratio * 100:.0f} %"
+
+
+def began(incident: Incident) -> float:
+    """Since when it is bad: since it came back last, where it did."""
+    return incident.reopened_at or incident.opened_at
 
 
 def utc(at: float) -> str:

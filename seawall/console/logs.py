@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from seawall.console.charts import Bar
+from seawall.console.figures import began
 from seawall.core.errors import InputError
 from seawall.core.incidents import Incident
 from seawall.core.looks import is_failure
@@ -122,7 +123,8 @@ def told(event: Event) -> str:
 
 
 def related(service: Service, incident: Incident) -> list[Event]:
-    """The failures that its registry told around an incident, the newest of its first minutes first."""
-    until = min(incident.resolved_at or service.clock.now(), incident.opened_at + AFTER)
-    span = (incident.opened_at - BEFORE, until + 1)
-    return service.events.failures(incident.registry, *span, RELATED)
+    """The failures that its registry told around an incident's beginning, or its last return, the newest of
+    those minutes first."""
+    since = began(incident)
+    until = min(incident.resolved_at or service.clock.now(), since + AFTER)
+    return service.events.failures(incident.registry, since - BEFORE, until + 1, RELATED)

@@ -19,6 +19,7 @@ from seawall.core.signals import (
     Event,
     Sample,
 )
+from seawall.core.slos import SloType, Status
 from seawall.service import Service
 
 HOUR, FRESH, DAY = 3600.0, 600.0, 86400.0
@@ -63,7 +64,7 @@ class Slow:
 class View:
     """Everything on the page, as of `now`. `traffic` counts requests and failures by minute, `looked_at` is
     how many requests `repositories` were counted from: all of the hour. `unsigned` are the day's (client,
-    pulls)."""
+    pulls), `unjudged` is why nobody knows of them ("": it is known)."""
 
     name: str
     now: float
@@ -78,6 +79,7 @@ class View:
     failing: list[Repository]
     slowest: list[Slow]
     unsigned: list[tuple[str, int]]
+    unjudged: str
     caches: list[tuple[str, float]]
     not_after: float | None
     collectors: list[tuple[str, bool, str]]
@@ -108,6 +110,7 @@ def view(service: Service, name: str) -> View:
         failing=service.events.repositories(name, *span, FEW, "failed"),
         slowest=[_slow(it) for it in service.events.slowest_pulls(name, *span, FEW)],
         unsigned=unsigned_by_client(service.events, name, now - DAY, now, FEW),
+        unjudged=_unjudged(lines),
         caches=[(dict(it.labels).get("cache", ""), it.value) for it in hits],
         not_after=min((it.value for it in ends), default=None),
         collectors=[
@@ -118,6 +121,11 @@ def view(service: Service, name: str) -> View:
         },
         latency=tuple(service.telemetry.points.get((name, "slo:pull_latency"), ())),
     )
+
+
+def _unjudged(lines: Sequence[Line]) -> str:
+    found = [it.status for it in lines if it.row.type is SloType.COUNT]
+    return next((it.reason for it in found if it.status is Status.UNKNOWN), "")
 
 
 def _slow(event: Event) -> Slow:

@@ -1,6 +1,7 @@
 """What an incident's and an action's page show: the picture of the trouble, the steps of the repair."""
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from remediation.output import Line
@@ -83,6 +84,18 @@ def anomalies(service: Service, incident: Incident) -> list[Anomaly]:
         if it.registry == incident.registry and it.since <= end and (it.until or end) >= start
     ]
     return sorted(found, key=lambda it: it.since)
+
+
+def earlier(incident: Incident, actions: Sequence[Action]) -> list[Action]:
+    """The repairs that were over before the incident came back."""
+    back = incident.reopened_at or 0.0
+    return [it for it in actions if it.state not in OPEN_STATES and it.created_at < back]
+
+
+def untold(service: Service, incident: Incident) -> bool:
+    """A registry that is down logs nothing: that no request of its outage failed is then not known."""
+    row = service.judge.row(incident.slo) if incident.slo else None
+    return row is not None and row.type is SloType.TIME_SLICES and not incident.impact.failed_pulls
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,15 +44,18 @@ def incident_page(
 ) -> Response:
     """What is broken, for whom, why we think so, and what can be done. `text` was typed into the note."""
     incident = service.records.incident(id)
-    actions = [service.records.action(name) for name in incident.actions]
+    actions = [service.records.action(name) for name in reversed(incident.actions)]
+    earlier = story.earlier(incident, actions)
     return html(
         render(
             "incident.html",
             **common(service, who, banner),
             page=f"/incidents/{incident.id}",
             incident=incident,
-            actions=actions,
+            actions=[it for it in actions if it not in earlier],
+            earlier=earlier,
             titles=_titles(service, actions),
+            untold=story.untold(service, incident),
             picture=story.picture(service, incident),
             anomalies=story.anomalies(service, incident),
             related=[(it, logs.told(it)) for it in logs.related(service, incident)],

@@ -145,12 +145,13 @@ def registry_config(data: Path, port: int, debug_port: int, notify: Notify | Non
 
 
 def _endpoint(url: str, authorization: str) -> dict[str, Any]:
+    """The images are pushed some seconds before Seawall listens: one line of error then, not one a second."""
     return {
         "name": "seawall",
         "url": url,
         "headers": {"Authorization": [authorization]},
         "timeout": "2s",
-        "threshold": 3,
-        "backoff": "1s",
+        "threshold": 1,
+        "backoff": "10s",
         "ignore": {"mediatypes": ["application/octet-stream"]},
     }

@@ -1,12 +1,18 @@
 """The main job, told live: watch a real registry, kill it, see it found, approved, healed and proved."""
 
+import getpass
 import json
+import os
+import select
+import shlex
 import signal
 import sys
+import termios
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -26,8 +32,10 @@ DETECT_SECONDS = 60.0
 POSTED_SECONDS = 30.0
 APPROVAL_SECONDS = 3600.0
 HEAL_SECONDS = 240.0
+LINGER_SECONDS = 600.0
 LOOK_EVERY = 0.25
 ENDED = ("succeeded", "failed", "rolled_back", "escalated", "in_doubt", "rejected", "expired")
+BEFORE_THE_ANSWER = ("proposed", "previewed", "awaiting_approval")  # of an action's history; already told
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +49,22 @@ class Options:
     as_json: bool
     scaled: bool = False
 
+    def watched(self) -> bool:
+        """A person at a terminal follows it and approves. A job in the background may not read from it."""
+        if self.yes or self.auto or self.as_json or not (sys.stdin.isatty() and sys.stdout.isatty()):
+            return False
+        return os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
+
 
 def run(options: Options) -> int:
     """0 only if the registry was really healed. Cleans up after itself, also on Ctrl-C and SIGTERM."""
     plant = Plant("process" if options.process else "auto", options.auto, options.scaled)
     try:
         with _interrupts():
-            summary = Story(plant, options).tell()
+            story = Story(plant, options)
+            summary = story.tell()
+            if summary["healed"] and options.watched():
+                story.linger()
     except KeyboardInterrupt:
         print("stopped; cleaning up", file=sys.stderr)  # noqa: T201 - progress is for people
         return 130
@@ -78,7 +95,7 @@ class Story:
     def __init__(self, plant: Plant, options: Options) -> None:
         self._plant, self._options = plant, options
         self._out = paint.console(stderr=True)
-        self._began = time.monotonic()
+        self._began = time.time()
         self._timeline: list[dict[str, str]] = []
         self._alerts: list[str] = []
 
@@ -100,11 +117,25 @@ class Story:
         action = self._healed(client, self._decided(client, action)["id"])
         return self._summary(client, stand, killed, before, failed_before, detect, action)
 
+    def linger(self) -> None:
+        """Keep everything up until Enter, Ctrl-C or the end of 10 minutes, so that one can look around."""
+        span = format_duration(LINGER_SECONDS)
+        self._say(f"stays up at {self._plant.url}/ for {span}; Enter or Ctrl-C ends it")
+        termios.tcflush(sys.stdin, termios.TCIFLUSH)  # an Enter of before is not meant
+        with suppress(KeyboardInterrupt):
+            if select.select([sys.stdin], [], [], LINGER_SECONDS)[0]:
+                sys.stdin.readline()
+        self._say("cleaning up")
+
     # steps ---------------------------------------------------------------------------------
 
     def _say(self, text: str, actor: str = "demo") -> None:
-        self._timeline.append({"at": rfc3339(time.time()), "actor": actor, "text": text})
-        self._out.print(f"[dim]{time.monotonic() - self._began:6.1f} s[/]  {paint.escape(text)}")
+        now = time.time()
+        self._timeline.append({"at": rfc3339(now), "actor": actor, "text": text})
+        self._out.print(f"{self._stamp(now)}  {paint.escape(text)}")
+
+    def _stamp(self, at: float) -> str:
+        return f"[dim]{at - self._began:6.1f} s[/]"
 
     def _open(self) -> RegistryStand:
         bar = Progress(
@@ -145,7 +176,7 @@ class Story:
             )
             return list(rows.values()) if ready else None
 
-        rows = self._watch(known, WARM_UP_SECONDS, lambda: paint.matrix(client.get("/slos")["items"]))
+        rows = self._watch(known, WARM_UP_SECONDS, lambda: _worst_first(client.get("/slos")["items"]))
         if rows is None:
             raise SeawallError("the promises could not be judged in time; see seawall.log with --json off")
         self._say("all promises are judged: " + ", ".join(f"{row['name']} {row['status']}" for row in rows))
@@ -154,18 +185,21 @@ class Story:
         self, ask: Callable[[], Any], seconds: float, picture: Callable[[], Any] | None = None
     ) -> Any | None:
         """Ask until there is an answer, showing the matrix live where there is a terminal."""
-        end, shown = time.monotonic() + seconds, 0.0
+        if picture is None:
+            return _until(ask, seconds)
+        shown = 0.0
+
+        def asked() -> Any | None:
+            nonlocal shown
+            answer = ask()
+            due = self._out.is_terminal and time.monotonic() - shown > 1
+            if answer is not None or due:
+                live.update(picture(), refresh=True)
+                shown = time.monotonic()
+            return answer
+
         with Live(console=self._out, auto_refresh=False, transient=False) as live:
-            while time.monotonic() < end:
-                if (answer := ask()) is not None:
-                    if picture:
-                        live.update(picture(), refresh=True)
-                    return answer
-                if picture and time.monotonic() - shown > 1 and self._out.is_terminal:
-                    live.update(picture(), refresh=True)
-                    shown = time.monotonic()
-                time.sleep(LOOK_EVERY)
-        return None
+            return _until(asked, seconds)
 
     def _detected(self, client: Client) -> dict[str, Any]:
         def opened() -> dict[str, Any] | None:
@@ -202,7 +236,6 @@ class Story:
             "seawall",
         )
         self._out.print(Syntax(action["preview"]["diff"], "diff", background_color="default", word_wrap=True))
-        self._out.print(f"         by hand: {action['preview']['manual']}", markup=False, highlight=False)
         return action
 
     def _decided(self, client: Client, action: dict[str, Any]) -> dict[str, Any]:
@@ -216,8 +249,7 @@ class Story:
                 f"/actions/{id}/approve", {"digest": digest, "reason": "seen the diff"}
             )
             return approved
-        self._say(f"waiting for your approval: {self._plant.url}/actions/{id}")
-        self._out.print(f"         or: seawall approve {id} --state {self._plant.state}", markup=False)
+        self._ask_the_person(id)
 
         def decided() -> dict[str, Any] | None:
             now: dict[str, Any] = client.get(f"/actions/{id}")
@@ -228,6 +260,18 @@ class Story:
             raise SeawallError(f"nobody approved {id} in time")
         return found
 
+    def _ask_the_person(self, id: str) -> None:
+        """How to approve, in lines that no terminal breaks where they are copied."""
+        state = self._plant.state
+        self._say("waiting for your approval; the same page tells how to do it by hand")
+        for line in (
+            f"{self._plant.url}/actions/{id}",
+            f"as admin, with the token in {state / 'admin-token'}",
+            f"or here, as {getpass.getuser()}:",
+            f"{_program()} approve {id} --state {shlex.quote(str(state))}",
+        ):
+            self._out.print(f"          {line}", markup=False, soft_wrap=True)
+
     def _healed(self, client: Client, id: str) -> dict[str, Any]:
         seen: list[str] = []
 
@@ -236,9 +280,7 @@ class Story:
                 key = line["at"] + line["text"]
                 if key not in seen:
                     seen.append(key)
-                    self._out.print(
-                        f"         {line['actor']}: {line['text']}", markup=False, highlight=False
-                    )
+                    self._tell_history(line)
             now: dict[str, Any] = client.get(f"/actions/{id}")
             return now if now["state"] in ENDED else None
 
@@ -246,6 +288,13 @@ class Story:
         if action is None:
             raise SeawallError(f"{id} did not end within {format_duration(HEAL_SECONDS)}")
         return action
+
+    def _tell_history(self, line: dict[str, Any]) -> None:
+        """One line, cut where the terminal ends; the console has all of it."""
+        if not line["text"].startswith(BEFORE_THE_ANSWER):
+            text = paint.escape(f"{line['actor']}: {line['text']}")
+            told = f"{self._stamp(parse_time(line['at']))}  {text}"
+            self._out.print(told, no_wrap=self._out.is_terminal, overflow="ellipsis")
 
     # the end -------------------------------------------------------------------------------
 
@@ -315,6 +364,38 @@ class Story:
         self._out.print(made)
         verdict = "[bold green]healed and proved[/]" if summary["healed"] else "[bold red]NOT healed[/]"
         self._out.print(f"{verdict}: {summary['incident']['id']} is {summary['incident']['state']}")
+
+
+def _until(ask: Callable[[], Any], seconds: float) -> Any | None:
+    """Ask again and again until there is an answer; None if there is none in time."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if (answer := ask()) is not None:
+            return answer
+        time.sleep(LOOK_EVERY)
+    return None
+
+
+def _worst_first(rows: list[dict[str, Any]]) -> paint.Matrix:
+    """A live picture loses its end where the terminal is low; what is bad now is not lost."""
+    return paint.matrix(sorted(rows, key=lambda row: row["indicator_ok"] is not False))
+
+
+def _program() -> str:
+    """What starts this program, as it can be pasted into the shell that started it."""
+    path = Path(sys.argv[0]).absolute()
+    if path.name == "__main__.py":
+        return f"{_near(Path(sys.executable))} -m seawall"
+    return _near(path)
+
+
+def _near(path: Path) -> str:
+    """Relative to the current folder where that is shorter."""
+    here = Path.cwd()
+    if path.is_relative_to(here):
+        near = str(path.relative_to(here))
+        return shlex.quote(near if "/" in near else f"./{near}")
+    return shlex.quote(str(path))
 
 
 def _asked_at(client: Client, id: str) -> float | None:

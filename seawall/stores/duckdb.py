@@ -43,6 +43,12 @@ _SAME = {
     "events": "o.id = i.id",
 }
 
+_REMEDIES = {
+    "set lock on": "stop the Seawall that owns this folder, or give --state another one",
+    "Permission denied": "let this user read and write it",
+}
+_RESTORE = "it is damaged: put a backup into an empty folder (`seawall restore DIR --state FOLDER`)"
+
 
 class DuckDatabase:
     """One database file with its Parquet days. `lock` serialises what writes; reads have a connection of
@@ -62,9 +68,9 @@ class DuckDatabase:
         try:
             self.connection = duckdb.connect(str(folder / "open.duckdb"), config=config)
         except duckdb.Error as error:
-            raise StoreUnavailable(
-                f"{folder}: {error}; stop the Seawall that owns this folder, or give --state another one"
-            ) from error
+            said = " ".join(str(error).split())
+            remedy = next((it for word, it in _REMEDIES.items() if word in said), _RESTORE)
+            raise StoreUnavailable(f"{folder}: {said.rstrip('!')}; {remedy}") from error
         # It would be drawn on standard output. In a notebook without ipywidgets it is off, and cannot be set.
         with contextlib.suppress(duckdb.InvalidInputException):
             self.connection.execute("SET enable_progress_bar = false")

@@ -4,8 +4,10 @@ A transaction that writes has the database to itself from its first statement: `
 advisory lock in PostgreSQL. The audit chain orders all writes anyway, and so compare-and-set needs no retry.
 """
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from seawall.core.errors import InputError, StoreUnavailable
 WRITER = 0x5EA_0001  # the advisory locks (pg_advisory_lock takes a bigint): who writes, who leads
 LEADER = 0x5EA_0002
 POSTGRESQL = "postgresql"
+_RESTORE = "put a backup into an empty folder: `seawall restore DIR --state FOLDER`"
 _PATIENCE = {
     "connect_timeout": 5,  # seconds
     "keepalives_idle": 3,
@@ -38,7 +41,7 @@ def open_engine(url: str, password: str | None = None) -> sa.Engine:
         engine = _postgresql(url, password)
     else:
         engine = _sqlite(url)
-        sa.event.listen(engine, "connect", _pragmas)
+        sa.event.listen(engine, "connect", partial(_pragmas, engine.url.database or "records"))
     sa.event.listen(engine, "begin", _begin)
     return engine
 
@@ -83,9 +86,19 @@ def _postgresql(url: str, password: str | None) -> sa.Engine:
     )
 
 
-def _pragmas(connection: Any, _record: Any) -> None:
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-2000"):
-        connection.execute(f"PRAGMA {pragma}")
+def _pragmas(place: str, connection: Any, _record: Any) -> None:
+    try:
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-2000"):
+            connection.execute(f"PRAGMA {pragma}")
+    except sqlite3.DatabaseError as error:
+        if not _damaged(error):
+            raise
+        raise StoreUnavailable(f"{place}: damaged ({error}); {_RESTORE}") from error
+
+
+def _damaged(error: object) -> bool:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary one
+    return code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
 
 
 def _begin(connection: sa.Connection) -> None:
@@ -98,9 +111,9 @@ def _begin(connection: sa.Connection) -> None:
 
 @contextmanager
 def told() -> Iterator[None]:
-    """A full disk, a lock held too long, a server away: StoreUnavailable. What the engine cannot hold (a NUL
-    in PostgreSQL's text): InputError. Nothing was committed in either case, unless the connection was lost in
-    the very moment of the commit."""
+    """A full disk, a lock held too long, a server away, a damaged file: StoreUnavailable. What the engine
+    cannot hold (a NUL in PostgreSQL's text): InputError. Nothing was committed in either case, unless the
+    connection was lost in the very moment of the commit."""
     try:
         yield
     except (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError) as error:
@@ -110,6 +123,8 @@ def told() -> Iterator[None]:
             "records", f"a value cannot be kept ({error.orig})", "mend it and send it again"
         ) from error
     except sa.exc.DBAPIError as error:
+        if _damaged(error.orig):
+            raise StoreUnavailable(f"records: damaged ({error.orig}); {_RESTORE}") from error
         if not error.connection_invalidated:
             raise
         raise StoreUnavailable(f"records: {error.orig}") from error

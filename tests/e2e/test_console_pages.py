@@ -12,8 +12,10 @@ import httpx
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
+from seawall.console import logs
 from seawall.core.actions import ActionState
-from seawall.core.incidents import Finding, IncidentState
+from seawall.core.incidents import Finding, Impact, IncidentState
+from seawall.core.times import rfc3339
 from seawall.service import SESSION_COOKIE
 from tests.e2e.console_stand import HARBOUR, stand
 
@@ -212,6 +214,43 @@ def test_an_incident_is_acknowledged_noted_and_resolved(seawall):
         "looking",
         "resolved by operator-person: by hand",
     ]
+
+
+def test_one_that_came_back_tells_of_the_trouble_now(seawall):
+    incident, action = turn(seawall.sink())
+    seawall.service.repair.approve(action.id, "bob", "go")
+    seawall.reach(action.id, ActionState.VERIFYING)
+    seawall.tide.up = True
+    turn(seawall.live(34))
+    seawall.tide.up = False
+    turn(seawall.live(3))
+    back = seawall.service.records.incident(incident.id)
+    assert back.state is IncidentState.OPEN and back.actions == (action.id,)
+    person = client(seawall, "viewer")
+    page = person.get(f"/incidents/{incident.id}").text
+    since = f'<time datetime="{rfc3339(back.reopened_at)}">'
+    assert f"Since {since}" in page and "came back once, first seen" in page
+    offered, earlier = page.index("No repair is on offer"), page.index("Earlier repairs")
+    assert offered < earlier < page.index(f"/actions/{action.id}")
+    lines = logs.related(seawall.service, back)
+    assert lines and all(it.at >= back.reopened_at - logs.BEFORE for it in lines)
+    assert f"since {since}" in person.get("/").text and since in person.get("/incidents").text
+
+
+def test_what_a_dead_registry_did_not_log_is_not_called_none(seawall):
+    incident, _ = turn(seawall.sink())
+    person = client(seawall, "viewer")
+    assert "logs nothing" not in person.get(f"/incidents/{incident.id}").text
+    seawall.service.cycle._amend(incident, "incident.explained", {}, impact=Impact(0, 1, 1))
+    page = person.get(f"/incidents/{incident.id}").text
+    assert '<span class="said">unknown</span>' in page and "logs nothing" in page
+
+
+def test_a_history_speaks_of_states_as_the_page_does(seawall):
+    _, action = turn(seawall.sink())
+    page = client(seawall, "viewer").get(f"/actions/{action.id}").text
+    assert "</strong> Waits for approval: asked a person" in page and "awaiting_approval:" not in page
+    assert "1 change;" in page and "(s)" not in page
 
 
 def test_a_viewer_changes_nothing_and_reads_why(seawall):
@@ -475,7 +514,40 @@ def test_times_are_local_to_the_reader(seawall, chromium):
     hour = time.strftime("%M:%S", time.gmtime(seawall.clock.now()))
     assert hour in shown.text_content()
     assert shown.text_content() not in shown.get_attribute("title")
+    assert not re.search("[AP]M", page.locator("main").text_content())
     context.close()
+
+
+def test_a_right_login_leads_back_after_a_wrong_one(seawall, chromium):
+    context = chromium.new_context()
+    page = context.new_page()
+    page.goto(f"{seawall.url}/playbooks")
+    page.get_by_label("Name").fill("nobody")
+    page.get_by_label("Password").fill("wrong")
+    page.get_by_role("button", name="Log in with password").click()
+    expect(page.get_by_role("alert")).to_contain_text("is wrong")
+    page.get_by_label("Access token").fill(seawall.token("ada", "viewer"))
+    page.keyboard.press("Enter")
+    expect(page.locator("h1")).to_have_text("Playbooks")
+    context.close()
+
+
+@pytest.mark.parametrize("size", list(WIDTHS))
+def test_tables_break_no_word_and_scroll_in_their_card(seawall, open_page, size):
+    turn(seawall.sink())
+    page = open_page("admin", size)
+    high = "all => all.map(it => it.getClientRects().length ? it.offsetHeight / parseFloat("
+    high += "getComputedStyle(it).lineHeight) : 0).filter(lines => lines > 2)"
+    for path in ("/audit", "/tokens", f"/registries/{HARBOUR}"):
+        page.goto(seawall.url + path)
+        expect(page.locator("table").first).to_be_visible()
+        assert page.eval_on_selector_all(".wide th, .wide td time", high) == [], path
+        wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert wide <= 0, path
+    beyond = page.eval_on_selector_all(
+        ".top nav a", "all => all.filter(it => it.getBoundingClientRect().right > innerWidth).length"
+    )
+    assert beyond == 0
 
 
 def test_the_page_is_whole_without_its_script(seawall, chromium):

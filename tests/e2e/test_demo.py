@@ -1,15 +1,21 @@
 """The main job as a newcomer runs it: one command, a real registry, healed or not."""
 
+import fcntl
 import json
 import os
+import re
+import select
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 
@@ -40,6 +46,44 @@ def demo(*arguments: str, temporary: Path) -> subprocess.Popen[str]:
         text=True,
         env={**os.environ, "TMPDIR": str(temporary)},
     )
+
+
+class Terminal:
+    """A terminal of 80 columns, in which a person runs the demo."""
+
+    def __init__(self, temporary: Path) -> None:
+        self._ours, theirs = os.openpty()
+        termios.tcsetwinsize(theirs, (24, 80))
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "seawall", "demo", "--process"],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+            env={**os.environ, "TMPDIR": str(temporary), "TERM": "xterm"},
+        )
+        os.close(theirs)
+        self.text = ""
+
+    def read_until(self, pattern: str, seconds: float) -> str:
+        """What the pattern's first group is, once it is there."""
+        end = time.monotonic() + seconds
+        while (found := re.search(pattern, self.text)) is None:
+            assert select.select([self._ours], [], [], max(end - time.monotonic(), 0))[0], self.text[-2000:]
+            read = os.read(self._ours, 65536).decode(errors="replace")
+            self.text += re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", read)
+        return found[1]
+
+    def press(self, keys: bytes) -> None:
+        os.write(self._ours, keys)
+
+    def close(self) -> None:
+        """Whatever became of the test, the demo ends."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(60)
+        os.close(self._ours)
 
 
 def missing_servers() -> str:
@@ -122,6 +166,23 @@ def test_ctrl_c_in_the_middle_leaves_nothing_behind(temporary):
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err[-2000:]
     assert time.monotonic() - began < 40
+    assert leftovers(temporary) == []
+
+
+def test_a_person_approves_as_told_looks_around_and_ends_it_with_ctrl_c(temporary):
+    terminal = Terminal(temporary)
+    try:
+        approve = terminal.read_until(r"as \S+:\n +(\S.* approve act-\d+ --state \S+)\n", 180)
+        done = subprocess.run(shlex.split(approve), capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        url = terminal.read_until(r"stays up at (\S+) for 10m; Enter or Ctrl-C ends it\n", 180)
+        assert httpx.get(f"{url}healthz").is_success
+        terminal.press(b"\x03")
+        terminal.read_until(r"(cleaning up)", 10)
+        assert terminal.process.wait(60) == 0
+        assert "healed and proved" in terminal.text
+    finally:
+        terminal.close()
     assert leftovers(temporary) == []
 
 

@@ -170,7 +170,7 @@ def test_the_briefing_tells_reach_risk_and_what_is_not_previewed(service):
     brief = service.get(f"/actions/{id}/briefing")
     assert (brief["hosts"], brief["fleet"], brief["share"]) == (["localhost"], 1, 1.0)
     assert (brief["declared_risk"], brief["risk"]) == ("low", "medium")
-    assert brief["risk_reason"] == "1 task(s) cannot be previewed: one tier higher"
+    assert brief["risk_reason"] == "1 task cannot be previewed: one tier higher"
     assert brief["statistics"]["text"] == "it has not run yet"
 
 

@@ -212,7 +212,7 @@ def test_history_is_judged_as_of_a_time(world):
     before = world[0].get("/slos?at=2020-01-01T00:00:00Z")["items"]
     assert {row["status"] for row in before} == {"unknown"}
     done = world[0].cli("slo", "--at", "yesterday")
-    assert done.returncode == 1 and "RFC 3339" in done.stderr
+    assert done.returncode == 2 and "RFC 3339" in done.stderr
 
 
 @pytest.mark.parametrize("verb", ["slo", "incidents", "actions"])

@@ -410,7 +410,7 @@ def test_what_a_verification_says_is_chinese(chinese):
     done = [f"3 good rounds after the run: {reason}; {it}" for reason in reasons for it in controls]
     texts = [*done, *(f"good rounds: 1 of 3; {it}" for it in controls)]
     texts += [f"q_depth did not recover in time: {reason}; act-3 is taken back" for reason in reasons]
-    texts += [briefing.words(*it) for it in ((0, None, None, 0), (4, 0.5, None, 0), (4, 0.5, 60.0, 2))]
+    texts += [briefing.words(*it) for it in ((0, None, None, 0), (1, 1.0, None, 0), (4, 0.5, 60.0, 2))]
     texts += ["slo 'x' is gone from the matrix: nobody can tell whether it helped"]
     assert left(texts) == {}
     told = [f"resolved, {how} by act-2: {it}" for how in ("healed", "act-1 was taken back") for it in done]
@@ -486,6 +486,12 @@ def test_a_text_without_end_is_not_looked_at(chinese):
 def test_in_english_nothing_changes():
     for text in ("probes succeed; the next one decides", "Since 1: probes succeed (a). Its", "failed: x"):
         assert engine(text) == line(text, "seawall") == line(text, "ada") == word(text, "outcome") == text
+
+
+def test_counts_have_their_plural_in_english():
+    assert engine("1 change(s); asked") == "1 change; asked"
+    assert line("the last 3 round(s) before the run", "seawall") == "the last 3 rounds before the run"
+    assert line("the last 3 round(s)", "ada") == "the last 3 round(s)"
 
 
 def written():

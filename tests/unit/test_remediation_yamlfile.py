@@ -84,8 +84,8 @@ def test_validate_gives_the_model(tmp_path: Path) -> None:
         ("zebra: []\n", 1, "unknown key 'zebra'", "known here: by_name, parts"),
         ("parts:\n  - size: 2\n", 2, "key 'parts[0].name' is missing", "add 'name'"),
         ("parts:\n  - name: a\n    size: 0\n", 3, "parts[0].size is 0", "greater than or equal to 1"),
-        ("parts:\n  - name: a\n    color: [1]\n", 3, "parts[0].color", "valid"),
-        ("- 1\n", 1, "the document", "valid dictionary"),
+        ("parts:\n  - name: a\n    color: [1]\n", 3, "parts[0].color is a list", "write a whole number"),
+        ("- 1\n", 1, "the document is a list", "write keys with values"),
         ("parts:\n  - {name: a, x: 1, y: 2}\n", 2, "and 1 more in this file", "known here"),
     ],
 )

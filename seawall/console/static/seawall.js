@@ -6,7 +6,7 @@
   const parts = (root) => root.querySelectorAll("[data-live]");
 
   // Times: the server writes UTC; a person reads the local time, with the date when it is not today.
-  const clock = { hour: "2-digit", minute: "2-digit", second: "2-digit" };
+  const clock = { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" };
   const dated = { day: "numeric", month: "short", year: "numeric", ...clock, timeZoneName: "short" };
   const lang = document.documentElement.lang;
   function localise(root) {
@@ -163,8 +163,10 @@
   });
   window.addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
 
-  const next = document.querySelector("form[action='/login'] [name=next]");
-  if (next && !next.value && location.pathname !== "/login") next.value = location.pathname;
+  // Back to the page that asked for the log-in; after a refusal (at /login) the server has filled it in.
+  for (const next of document.querySelectorAll("form[action='/login'] [name=next]")) {
+    if (!next.value && location.pathname !== "/login") next.value = location.pathname;
+  }
   const provider = document.getElementById("provider");
   if (provider && location.pathname !== "/login") provider.href = `/api/v1/auth/oidc/login?next=${encodeURIComponent(location.pathname)}`;
 
