@@ -96,7 +96,6 @@ def test_severity_and_fixes_are_the_callers_choice(seawall, token, tmp_path):
         (("--row", "silent"), "main: silent is unknown"),
         ((), "main: full is breached"),
         (("--row", "roomy", "--row", "nosuch"), "Seawall has no row nosuch here"),
-        (("--registry", "other"), "Seawall judges nothing here"),
     ],
 )
 def test_a_promise_that_is_not_known_to_be_kept_refuses(seawall, token, tmp_path, options, told):
@@ -115,8 +114,13 @@ def test_the_report_must_be_of_the_image(seawall, token, tmp_path):
 def test_a_seawall_that_says_nothing_refuses(seawall, tmp_path):
     away = gate(report(tmp_path), None)
     assert away.returncode == 1 and "could not be asked" in away.stdout
+
+
+def test_a_refused_token_and_an_unknown_registry_are_misuse(seawall, token, tmp_path):
     stranger = gate(report(tmp_path), seawall, token="sw_wrong")
-    assert stranger.returncode == 1 and "could not be asked" in stranger.stdout
+    assert stranger.returncode == 2 and "refused this token" in stranger.stderr
+    elsewhere = gate(report(tmp_path), seawall, "--registry", "other", token=token)
+    assert elsewhere.returncode == 2 and "no registry other; known: main" in elsewhere.stderr
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"SchemaVersion": 2, "ArtifactName": "x", "Results": [1]}'])
