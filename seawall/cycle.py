@@ -333,8 +333,8 @@ class Cycle:
 
 
 def _kind(reason: str) -> str:
-    """A reason without its figures: the same one, told a moment later."""
-    return re.sub(r"\d\S*", "", reason)
+    """A reason without the time that is left: the same one, told a moment later."""
+    return re.sub(r" in \d\S*", "", reason)
 
 
 def amend(

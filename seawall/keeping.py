@@ -82,6 +82,7 @@ class Keeper:
                 for one in taken:
                     one.done.cancel()
                 raise
+            self._tell(found)
             for one, result in zip(taken, found, strict=True):
                 one.answer(result)
 
@@ -95,20 +96,19 @@ class Keeper:
     def _append(self, taken: Sequence[_Waiting]) -> "list[int | BaseException]":
         """One answer each: how many events were new, or why these were not kept."""
         try:
-            found = self._together(taken)
-            self._tell("")
-            return found
+            return self._together(taken)
         except Exception as error:
-            if isinstance(error, StoreUnavailable):
-                self._tell(str(error))
             if len(taken) == 1:
                 return [error]
             if not isinstance(error, SeawallError):
                 log.exception("%d collections could not be kept together; each is tried alone", len(taken))
         return [found for one in taken for found in self._append([one])]
 
-    def _tell(self, failing: str) -> None:
-        """Once when it begins, and once when it is over."""
+    def _tell(self, found: "Sequence[int | BaseException]") -> None:
+        """Once when nothing of a whole turn was kept, and once when something is again: one bad collection
+        among good ones is its collector's trouble."""
+        away = [str(it) for it in found if isinstance(it, StoreUnavailable)]
+        failing = away[0] if len(away) == len(found) else ""
         if failing and not self.failing:
             log.error("nothing is kept: %s; probe rounds are lost, logs are read again", failing)
         elif self.failing and not failing:

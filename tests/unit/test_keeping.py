@@ -54,7 +54,7 @@ async def test_collections_of_a_moment_share_a_transaction(tmp_path):
     database.close()
 
 
-async def test_one_bad_batch_harms_no_other():
+async def test_one_bad_batch_harms_no_other(caplog):
     events = Counting()
     keeper = Keeper(MemorySamples(), events, lambda samples, more: None)
     bad = Event("bad", T, "main", {})
@@ -63,6 +63,7 @@ async def test_one_bad_batch_harms_no_other():
     assert [type(it) for it in found] == [StoreUnavailable if n == 5 else int for n in range(10)]
     kept = [n for n in range(10) if events.checkpoint(f"s{n}") == "1"]
     assert kept == [0, 1, 2, 3, 4, 6, 7, 8, 9] and max(events.sizes) > 1
+    assert keeper.failing == "" and "nothing is kept" not in caplog.text
 
 
 async def test_a_store_that_keeps_nothing_is_told_once_until_it_keeps_again(caplog):
